@@ -1,0 +1,71 @@
+package schemas
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+)
+
+// Stage is where an assessment stands.
+type Stage uint8
+
+const (
+	StageNone            Stage = iota // not an assessed event
+	StageOpen                         // waits for a human decision
+	StageWaitingApproval              // decided, waits for the approval date; reserved
+	StageDone                         // decided
+)
+
+// Stages lists the stages' names by value.
+var Stages = []string{"NONE", "OPEN", "WAITING_APPROVAL", "DONE"}
+
+func (s Stage) String() string { return enumName(Stages, int(s)) }
+
+// Decision types of an operation's assessment.
+const (
+	Accepted         = "ACCEPTED"
+	DecisionRejected = "REJECTED"
+)
+
+// Assessment is the verdict on one event: the data of the CloudEvents on topic operation-realtime.
+type Assessment struct {
+	GUID         string
+	Stage        Stage
+	InitialLevel Level
+	FinalLevel   Level
+	DecisionType string // empty while open
+	GroundCode   string // from the classifier; only where a human decided
+}
+
+// AssessmentGUID derives the guid of the n-th assessment of an event from the log alone, so that a retry gives the same bytes. It is a
+// UUIDv8: 16 bits generation, 16 bits partition (a decision finds its partition without a lookup), 90 bits of SHA-256 over the identity.
+func AssessmentGUID(generation, partition int32, e *Event, n uint32) string {
+	h := sha256.New()
+	for _, s := range []string{e.Organisation, e.Team, e.Customer, e.ID} {
+		var l [4]byte
+		binary.BigEndian.PutUint32(l[:], uint32(len(s)))
+		h.Write(l[:])
+		h.Write([]byte(s))
+	}
+	h.Write([]byte{byte(e.Side), byte(e.Kind)})
+	h.Write(binary.BigEndian.AppendUint32(nil, n))
+	var u [16]byte
+	binary.BigEndian.PutUint16(u[0:], uint16(generation))
+	binary.BigEndian.PutUint16(u[2:], uint16(partition))
+	copy(u[4:], h.Sum(nil))
+	return uuid8(u)
+}
+
+// uuid8 sets the version and variant bits of RFC 9562 and formats.
+func uuid8(u [16]byte) string {
+	u[6] = u[6]&0x0f | 0x80
+	u[8] = u[8]&0x3f | 0x80
+	var b [36]byte
+	hex.Encode(b[0:], u[0:4])
+	hex.Encode(b[9:], u[4:6])
+	hex.Encode(b[14:], u[6:8])
+	hex.Encode(b[19:], u[8:10])
+	hex.Encode(b[24:], u[10:])
+	b[8], b[13], b[18], b[23] = '-', '-', '-', '-'
+	return string(b[:])
+}
