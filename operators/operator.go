@@ -2,13 +2,14 @@ package operators
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/streamgauge/streamgauge/operators/rule"
 	"github.com/streamgauge/streamgauge/schemas"
 )
 
-// Operator is one step of a stage. Process works on the batch in place: it fills the items and rejects those that cannot go on; the
-// runner sweeps rejected items out before the next operator sees the batch. An error is not about one event: the whole batch is retried
+// Operator is one step of a stage. Process works on the batch in place: it fills the items and rejects or settles those that cannot go
+// on; the runner sweeps them out before the next operator sees the batch. An error is not about one event: the whole batch is retried
 // or the lane ends, as the error's type says.
 type Operator interface {
 	Name() string
@@ -32,17 +33,60 @@ type Item struct {
 	Appended   int64 // ms; the broker's timestamp of the record
 
 	Event schemas.Event
-	Fact  schemas.Fact // monitor: what became of the event
 
 	Rejected bool // the item leaves the chain; Reason and Detail say why
+	Settled  bool // the item leaves the chain; its fact is complete
 	Reason   string
 	Detail   string
 
-	run  run        // monitor: what enrich measured for evaluate
-	Rule rule.Frame // monitor: what the rules read
+	// Monitor's part.
+	Fact   schemas.Fact       // what became of the event; its Event is filled when the fact is written
+	Rules  rule.Frame         // what the rules read
+	Result schemas.CloudEvent // what alerting consumers get; empty Type: nothing
+
+	customer *Customer
+	id       uint64 // window.IDHash
+}
+
+// Reset empties the item for the next record and keeps its memory.
+func (it *Item) Reset() {
+	it.Key, it.Value, it.Headers = nil, nil, it.Headers[:0]
+	it.Offset, it.Appended = 0, 0
+	it.Rejected, it.Settled, it.Reason, it.Detail = false, false, "", ""
+	it.Event.Reset()
+	it.Fact.Reset()
+	it.Result = schemas.CloudEvent{}
+	it.customer, it.id = nil, 0
 }
 
 // Reject takes the item out of the chain. Reason is a code, detail the values and the way out.
 func (it *Item) Reject(reason, detail string) {
 	it.Rejected, it.Reason, it.Detail = true, reason, detail
+}
+
+// Settle takes the item out of the chain as good: its fact needs no further operator.
+func (it *Item) Settle(o schemas.Outcome, reason, detail string) {
+	it.Settled, it.Reason, it.Detail = true, reason, detail
+	it.Fact.Outcome = o
+}
+
+// Run passes the batch through the chain and sweeps out rejected and settled items behind every operator. The batch's Items end up
+// holding what reached the end; the caller keeps its own list of all of them.
+func Run(ctx context.Context, chain []Operator, b *Batch) error {
+	for _, op := range chain {
+		if len(b.Items) == 0 {
+			return nil
+		}
+		if err := op.Process(ctx, b); err != nil {
+			return fmt.Errorf("%s: partition %d offsets %d-%d: %w", op.Name(), b.Partition, b.Items[0].Offset, b.Items[len(b.Items)-1].Offset, err)
+		}
+		rest := b.Items[:0]
+		for _, it := range b.Items {
+			if !it.Rejected && !it.Settled {
+				rest = append(rest, it)
+			}
+		}
+		b.Items = rest
+	}
+	return nil
 }

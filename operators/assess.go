@@ -1,0 +1,41 @@
+package operators
+
+import (
+	"context"
+
+	"github.com/streamgauge/streamgauge/schemas"
+)
+
+// Assess turns the rules' level into an assessment: from the policy's level on a human is needed and the assessment stays open
+// (pending), below it policy decides at once (completed). Guids, CloudEvent ids and times derive from the log.
+type Assess struct{}
+
+// Name implements Operator.
+func (Assess) Name() string { return "assess" }
+
+// Process implements Operator.
+func (Assess) Process(_ context.Context, b *Batch) error {
+	set := b.State.Current().Set
+	for _, it := range b.Items {
+		f := &it.Fact
+		f.Outcome = schemas.Assessed
+		f.Assessment = schemas.AssessmentGUID(b.State.Generation, b.State.Partition, &it.Event, 0)
+		eventType := schemas.OperationPending
+		switch {
+		case f.InitialLevel >= set.Policy.HumanFrom:
+			f.Stage = schemas.StageOpen
+		default:
+			f.Stage, f.FinalLevel, f.DecisionType = schemas.StageDone, f.InitialLevel, schemas.Accepted
+			if set.FraudLevel(f) >= set.Policy.RejectFrom {
+				f.DecisionType = schemas.DecisionRejected
+			}
+			eventType = schemas.OperationCompleted
+		}
+		it.Result = schemas.CloudEvent{
+			Type: set.Policy.CloudEvents.Prefix + eventType, Source: set.Policy.CloudEvents.Source, Subject: it.Event.ID, Time: it.Appended,
+			Data: schemas.Assessment{GUID: f.Assessment, Stage: f.Stage, InitialLevel: f.InitialLevel, FinalLevel: f.FinalLevel, DecisionType: f.DecisionType},
+		}
+		it.Result.ID = schemas.CloudEventID(f.Assessment, it.Result.Type)
+	}
+	return nil
+}
