@@ -58,7 +58,7 @@ func decodeFlat(p *parsed, value []byte) {
 	e.Customer = p.identity(at[flatCustomer], "customer", required)
 	p.amount(at[flatAmount], "amount", true)
 	p.direction(at[flatDirection])
-	p.currency(at[flatCurrency], "currency")
+	p.currency(at[flatCurrency], "currency", optional)
 	if at[flatCounterparty] != nil {
 		e.SetText(schemas.FieldCounterparty, p.identity(at[flatCounterparty], "counterparty", optional))
 	}

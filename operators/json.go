@@ -70,12 +70,12 @@ func (p *parsed) parse(value []byte) bool {
 	if err == nil {
 		err = p.end(value)
 	}
-	var r *refusal
+	var r *refusalError
 	switch {
 	case errors.As(err, &r):
 		p.faults.add(r.reason, r.path, "%s", r.detail)
 	case err != nil:
-		p.faults.add(ReasonInvalidJSON, "", "%s", syntax(err, len(value)))
+		p.faults.add(ReasonInvalidJSON, "", "%s", Syntax(err, len(value)))
 	case top != jx.Object:
 		p.faults.add(ReasonWrongType, "", "expected one JSON object, got %s", top)
 	default:
@@ -118,10 +118,10 @@ func (p *parsed) object(depth int, keep bool) error {
 	for n := 1; iter.Next(); n++ {
 		name := iter.Key()
 		if n > MaxMembers {
-			return &refusal{ReasonTooManyFields, "", fmt.Sprintf("more than %d keys in one object", MaxMembers)}
+			return &refusalError{ReasonTooManyFields, "", fmt.Sprintf("more than %d keys in one object", MaxMembers)}
 		}
 		if p.find(start, name) {
-			return &refusal{ReasonDuplicateKey, p.path(start, name), "given twice; send it once"}
+			return &refusalError{ReasonDuplicateKey, p.path(start, name), "given twice; send it once"}
 		}
 		p.members = append(p.members, member{object: start, name: name})
 		if err := p.value(depth, len(p.members)-1); err != nil {
@@ -169,26 +169,26 @@ func (p *parsed) path(object int, name []byte) string {
 
 // end fails unless nothing but white space is left. jx tells no offset, so that of a fault is found by a second look.
 func (p *parsed) end(value []byte) error {
-	if p.dec.Skip() == io.EOF {
+	if p.dec.Skip() == io.EOF { //nolint:errorlint // a cut value behind the first one is a wrapped io.EOF, and no end
 		return nil
 	}
 	first, _ := jx.DecodeBytes(value).Raw() // with the white space before it
 	at := len(first)
 	at += len(value[at:]) - len(bytes.TrimLeft(value[at:], " \t\r\n"))
-	return &refusal{ReasonInvalidJSON, "", fmt.Sprintf("bytes behind the value, at byte %d", at)}
+	return &refusalError{ReasonInvalidJSON, "", fmt.Sprintf("bytes behind the value, at byte %d", at)}
 }
 
-// refusal ends the parsing of a record with a reason of its own.
-type refusal struct{ reason, path, detail string }
+// refusalError ends the parsing of a record with a reason of its own.
+type refusalError struct{ reason, path, detail string }
 
-func (r *refusal) Error() string { return r.reason + ": " + r.detail }
+func (r *refusalError) Error() string { return r.reason + ": " + r.detail }
 
 func tooDeep() error {
-	return &refusal{ReasonTooDeep, "", fmt.Sprintf("more than %d nested objects and arrays", MaxDepth)}
+	return &refusalError{ReasonTooDeep, "", fmt.Sprintf("more than %d nested objects and arrays", MaxDepth)}
 }
 
-// syntax says in a few words where jx stopped: its wrapped errors repeat the grammar once per level.
-func syntax(err error, size int) string {
+// Syntax says in a few words where jx stopped in a text of that many bytes: its wrapped errors repeat the grammar once per level.
+func Syntax(err error, size int) string {
 	for {
 		inner := errors.Unwrap(err)
 		if inner == nil {
@@ -196,7 +196,7 @@ func syntax(err error, size int) string {
 		}
 		err = inner
 	}
-	if err == io.EOF || err == io.ErrUnexpectedEOF {
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		return "unexpected end at byte " + strconv.Itoa(size)
 	}
 	return err.Error()

@@ -90,7 +90,7 @@ func (p *parsed) spektrTime(m *member) int64 {
 			return ms
 		}
 		hint := ""
-		if ms > earliestSpektr/1000 {
+		if ms >= earliestSpektr/1000 && ms <= MaxTime/1000 {
 			hint = "; it looks like seconds, send milliseconds"
 		}
 		p.faults.add(ReasonImplausibleTime, "createdAt", "%d ms is before 2001%s", ms, hint)
@@ -114,10 +114,7 @@ func (p *parsed) spektrPayment(object int) {
 		}
 	}
 	p.amount(at[2], "eventData.amount", false)
-	if at[3] == nil {
-		p.text(at[3], "eventData.currency", required)
-	}
-	p.currency(at[3], "eventData.currency")
+	p.currency(at[3], "eventData.currency", required)
 	p.field(at[4], "eventData.counterparty", schemas.FieldCounterparty)
 	p.country(at[5], "eventData.country")
 	p.field(at[6], "eventData.channel", schemas.FieldChannel)

@@ -251,6 +251,19 @@ func (s *State) Redo(saved []Saved) {
 	}
 }
 
+// Holds reports whether the customer as the store had it holds the record at offset already; if so the customer counts as changed.
+func (s *State) Holds(key []byte, offset int64) bool {
+	c, ok := s.customers[string(key)]
+	if !ok || c.LSN() <= offset {
+		return false
+	}
+	if !c.dirty {
+		c.dirty = true
+		s.dirty = append(s.dirty, c)
+	}
+	return true
+}
+
 // Runs splits items into runs in which no customer comes twice, and calls fn for each in log order.
 func (s *State) Runs(items []*Item, fn func(run []*Item) error) error {
 	seen := map[string]struct{}{}

@@ -2,7 +2,6 @@ package operators
 
 import (
 	"context"
-	"fmt"
 	"strings"
 	"unicode/utf8"
 
@@ -102,11 +101,4 @@ func checkText(f *faults, what, name, text string, limit int) {
 		return
 	}
 	f.add(ReasonInvalidText, what+shownKey(name), "%s: %s", shown(text), bad)
-}
-
-func clipped(b []byte) string {
-	if len(b) > maxShown {
-		return fmt.Sprintf("%s…", b[:maxShown])
-	}
-	return string(b)
 }

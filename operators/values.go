@@ -52,8 +52,13 @@ func (p *parsed) unknown(object int, prefix string) {
 
 func (p *parsed) wrongType(m *member, path, expected string) {
 	got := m.kind.String()
-	if m.text != nil {
+	switch m.kind {
+	case jx.String:
 		got += " " + shown(m.text)
+	case jx.Number:
+		got += " " + clipped(m.text)
+	case jx.Bool:
+		got = clipped(m.text)
 	}
 	p.faults.add(ReasonWrongType, path, "expected %s, got %s", expected, got)
 }
@@ -124,8 +129,8 @@ func (p *parsed) field(m *member, path string, f schemas.Field) {
 }
 
 // currency reads a currency code of three letters, in upper case.
-func (p *parsed) currency(m *member, path string) {
-	text, ok := p.text(m, path, optional)
+func (p *parsed) currency(m *member, path string, must bool) {
+	text, ok := p.text(m, path, must)
 	switch {
 	case !ok:
 	case len(text) != 3 || !letters(text):
@@ -190,18 +195,35 @@ func (p *parsed) unixMilli(m *member, path string) int64 {
 	case err != nil:
 		p.faults.add(ReasonImplausibleTime, path, "%s ms is outside 1970 to 2200", clipped(m.text))
 	case fraction:
-		p.faults.add(ReasonWrongType, path, "expected integer Unix ms, got number %s", shown(m.text))
+		p.faults.add(ReasonWrongType, path, "expected integer Unix ms, got number %s", clipped(m.text))
 	default:
 		return ms
 	}
 	return 0
 }
 
-// parseTime reads RFC 3339 with an offset and drops what is finer than a millisecond. time.Parse would let through more than that.
+// parseTime reads RFC 3339 with an offset and drops what is finer than a millisecond. The time package lets more through (one digit for
+// the hour, a comma before the fraction, offsets of 99 hours), which is refused here.
 func parseTime(text []byte) (ms int64, err error) {
+	const form = "2006-01-02T15:04:05"
+	loose := len(text) <= len(form) || text[10] != 'T' || text[13] != ':' || text[len(form)] == ','
+	if zone := len(text) - len("+00:00"); !loose && text[len(text)-1] != 'Z' {
+		loose = zone < len(form) || string(text[zone+1:zone+3]) > "23" || string(text[zone+4:]) > "59"
+	}
+	if loose {
+		return 0, errors.New("not RFC 3339 with an offset")
+	}
 	var t time.Time
 	if err := t.UnmarshalText(text); err != nil {
 		return 0, err
 	}
 	return t.UnixMilli(), nil
+}
+
+// clipped is a number or literal as a detail shows it; JSON's grammar leaves nothing in it that needs quotes.
+func clipped(b []byte) string {
+	if len(b) > maxShown {
+		return string(b[:maxShown]) + "…"
+	}
+	return string(b)
 }

@@ -3,6 +3,7 @@ package schemas
 import (
 	"errors"
 	"fmt"
+	"math"
 	"math/bits"
 	"strconv"
 )
@@ -16,7 +17,7 @@ const MaxAmount int64 = 999_999_999_999_999_999
 // ErrAmountRange marks an amount beyond MaxAmount.
 var ErrAmountRange = errors.New("amount_range: |amount| must be at most 999999999999.999999")
 
-// ParseAmount reads a decimal number (JSON's grammar, a leading + allowed) into 10⁻⁶ units without going through a float.
+// ParseAmount reads a decimal number (JSON's grammar, a leading + and leading zeros allowed) into 10⁻⁶ units without going through a float.
 // More than six decimals are rounded half-even and reported as rounded.
 func ParseAmount(s string) (micros int64, rounded bool, err error) {
 	return ParseScaled(s, 0)
@@ -37,6 +38,9 @@ func ParseScaled(s string, exp int) (micros int64, rounded bool, err error) {
 	}
 	return int64(v), rounded, nil
 }
+
+// maxExponent is where a larger exponent changes nothing any more: no text has so many digits (2²⁸ of them are 256 MB).
+const maxExponent = 1 << 28
 
 // decimal is ±digits·10^exp with the digits still text.
 type decimal struct {
@@ -74,9 +78,7 @@ func splitDecimal(s string) (d decimal, err error) {
 			return bad()
 		}
 		for _, c := range t[:i] {
-			if d.exp = d.exp*10 + int(c-'0'); d.exp > 1_000_000 {
-				d.exp = 1_000_000 // far outside the range either way; keeps the arithmetic small
-			}
+			d.exp = min(d.exp*10+int(c-'0'), maxExponent)
 		}
 		if neg {
 			d.exp = -d.exp
@@ -224,10 +226,19 @@ func (a Int128) DivRound(n uint64) Int128 {
 
 // Float returns the nearest float64; only for what leaves the exact world (ratios, means of ratios).
 func (a Int128) Float() float64 {
+	sign := 1.0
 	if a.Sign() < 0 {
-		return -a.Neg().Float()
+		sign, a = -1, a.Neg() // the smallest stays as it is, which is its magnitude without the sign
 	}
-	return float64(uint64(a.Hi))*(1<<64) + float64(a.Lo)
+	if a.Hi == 0 {
+		return sign * float64(a.Lo)
+	}
+	shift := bits.LeadingZeros64(uint64(a.Hi))
+	top := uint64(a.Hi)<<shift | a.Lo>>(64-shift)
+	if a.Lo<<shift != 0 {
+		top |= 1 // so that the one rounding, of 64 bits to 53, sees that something stands behind them
+	}
+	return sign * math.Ldexp(float64(top), 64-shift)
 }
 
 // Int64 narrows a and reports whether it fits.

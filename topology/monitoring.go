@@ -10,9 +10,9 @@ import (
 
 // Names of the stages.
 const (
-	Intake  = "intake"
-	Watch   = "monitor"
-	Archive = "archive"
+	StageIntake  = "intake"
+	StageMonitor = "monitor"
+	StageArchive = "archive"
 )
 
 // ArchiveTo is what stage archive writes.
@@ -40,15 +40,15 @@ func Monitoring(c *Config) *Topology {
 	)
 	t.Stages = []Stage{
 		{
-			Name: Intake, Group: "streamgauge-intake", From: inputs, To: []string{schemas.Events.Name, schemas.RejectedRecords.Name},
+			Name: StageIntake, Group: "streamgauge-intake", From: inputs, To: []string{schemas.Events.Name, schemas.RejectedRecords.Name},
 			Chain: []operators.Operator{operators.Decode{Sources: c.OperatorSources()}, operators.Validate{}, operators.Link{Organisation: c.Organisation}},
 		},
 		{
-			Name: Watch, Group: "streamgauge-monitor", From: []string{schemas.Events.Name, schemas.Configurations.Name}, To: []string{schemas.OperationRealtime, schemas.Facts.Name, schemas.RejectedRecords.Name},
+			Name: StageMonitor, Group: "streamgauge-monitor", From: []string{schemas.Events.Name, schemas.Configurations.Name}, To: []string{schemas.OperationRealtime, schemas.Facts.Name, schemas.RejectedRecords.Name},
 			Chain: []operators.Operator{operators.Dedupe{}, operators.Enrich{}, operators.Evaluate{}, operators.Assess{}},
 		},
 		{
-			Name: Archive, Group: "streamgauge-archive", From: []string{schemas.Facts.Name}, To: []string{ArchiveTo}, Steps: []string{"insert"},
+			Name: StageArchive, Group: "streamgauge-archive", From: []string{schemas.Facts.Name}, To: []string{ArchiveTo}, Steps: []string{"insert"},
 		},
 	}
 	for i := range t.Stages {

@@ -125,17 +125,27 @@ func (c *Customer) distinctSides(i, j, bit, skip int) int64 {
 }
 
 // Since returns the time of the latest event before row place, in (time, log) order, that meets since condition s of the shape (an
-// index). found is false where none does; complete is false where one may have left before the condition was known.
+// index); place is that of the last Fold. found is false where none does; complete is false where an event that left could be the answer:
+// one that left before the condition was known, or, after retention grew, one older than the newest that met it.
 func (c *Customer) Since(s, place int) (t int64, found, complete bool) {
-	bit := c.shape.Since[s].Bit
+	at, bit, l := c.rows[place].time, c.shape.Since[s].Bit, c.left[s]
+	t = noTime
 	for k := place - 1; k >= 0; k-- {
 		if c.rows[k].meets(bit) {
-			return c.rows[k].time, true, true
+			t = c.rows[k].time
+			break
 		}
 	}
-	if l := c.left[s]; l.time != noTime {
-		return l.time, true, true
+	if l.time <= at {
+		t = max(t, l.time)
 	} else {
-		return 0, false, !l.incomplete
+		l.blind = l.time
 	}
+	switch {
+	case t < min(l.blind, at):
+		return 0, false, false
+	case t == noTime:
+		return 0, false, true
+	}
+	return t, true, true
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"math"
 	"slices"
+	"sync"
 
 	"github.com/streamgauge/streamgauge/schemas"
 )
@@ -40,14 +41,15 @@ type header struct {
 	knownFrom int64 // windows that begin before it are warming: an earlier configuration did not retain so much
 	retention int64 // of the configuration that was last adopted
 	version   int32 // of that configuration
+	gone      int64 // newest time of a row that left; noTime: none did
 	left      []leftTime
 }
 
-// leftTime is the newest time at which an event that left the reservoir met a since condition.
+// leftTime is what is kept for a since condition of the events that left the reservoir.
 type leftTime struct {
-	key        uint64
-	time       int64 // noTime: none did
-	incomplete bool  // events had left before the condition was known
+	key   uint64
+	time  int64 // newest time at which one met it; noTime: none did
+	blind int64 // newest time at which one left before the condition was known; noTime: none had
 }
 
 const noTime = math.MinInt64
@@ -55,9 +57,9 @@ const noTime = math.MinInt64
 // New makes a customer without history, complete under shape.
 func New(team, id string, shape *Shape) *Customer {
 	c := &Customer{team: team, id: id, shape: shape}
-	c.header = header{watermark: noTime, first: noTime, knownFrom: noTime, retention: shape.Retention, version: shape.Version}
+	c.header = header{watermark: noTime, first: noTime, knownFrom: noTime, retention: shape.Retention, version: shape.Version, gone: noTime}
 	for _, s := range shape.Since {
-		c.left = append(c.left, leftTime{key: s.Key, time: noTime})
+		c.left = append(c.left, leftTime{key: s.Key, time: noTime, blind: noTime})
 	}
 	return c
 }
@@ -148,7 +150,7 @@ func (c *Customer) Fold(e *schemas.Event, id uint64, base, counted bool, lsn int
 		}
 	}
 	set(e.HasAmount, rowHasAmount)
-	set(base, rowHasBase)
+	set(base && e.HasAmount, rowHasBase)
 	set(counted, rowCounted)
 	set(e.Kind == schemas.KindTransaction, rowTransaction)
 	set(e.Side == schemas.SideOut, rowOut)
@@ -167,8 +169,13 @@ func (c *Customer) Fold(e *schemas.Event, id uint64, base, counted bool, lsn int
 	return c.insert(x)
 }
 
+// pasts keeps what Classify reads out of the garbage collector's way: a call through a function value moves it to the heap.
+var pasts = sync.Pool{New: func() any { return new(schemas.Past) }}
+
 func (c *Customer) classify(r *row) uint64 {
-	var p schemas.Past
+	p := pasts.Get().(*schemas.Past)
+	defer pasts.Put(p)
+	*p = schemas.Past{}
 	p.Time, p.Amount, p.HasAmount = r.time, r.amount, r.flags&rowHasBase != 0
 	p.Kind = schemas.KindPayment
 	if r.flags&rowTransaction != 0 {
@@ -186,7 +193,7 @@ func (c *Customer) classify(r *row) uint64 {
 		}
 	}
 	p.Counted = r.flags&rowCounted != 0
-	return c.shape.Classify(&p)
+	return c.shape.Classify(p)
 }
 
 // Adopt switches the customer to the next configuration; versions must be adopted in the log's order, none left out. The switch is
@@ -196,10 +203,9 @@ func (c *Customer) Adopt(s *Shape) {
 	if s.Retention != c.retention && c.watermark != noTime {
 		c.knownFrom = max(c.knownFrom, c.watermark-min(s.Retention, c.retention))
 	}
-	incomplete := c.first != noTime && c.first <= c.Horizon()
 	left := make([]leftTime, 0, len(s.Since))
 	for _, x := range s.Since {
-		l := leftTime{key: x.Key, time: noTime, incomplete: incomplete}
+		l := leftTime{key: x.Key, time: noTime, blind: c.gone}
 		if i := slices.IndexFunc(c.left, func(o leftTime) bool { return o.key == x.Key }); i >= 0 {
 			l = c.left[i]
 		}
@@ -229,9 +235,10 @@ func (c *Customer) Trim() {
 			}
 		}
 	}
-	c.left = left
-	c.drop(n)
-	c.sweepDictionary()
+	c.left, c.gone = left, max(c.gone, c.rows[n-1].time)
+	if c.drop(n) {
+		c.sweepDictionary()
+	}
 }
 
 // sweepDictionary rebuilds the dictionary where most of it is no longer used.
@@ -239,26 +246,33 @@ func (c *Customer) sweepDictionary() {
 	if len(c.dict.values) <= smallDictionary {
 		return
 	}
-	used := make([]bool, len(c.dict.values)+1)
-	n := 0
-	for i := range c.rows {
-		for _, v := range c.rows[i].text {
-			if v != 0 && !used[v] {
-				used[v] = true
-				n++
-			}
-		}
-	}
-	if 2*n > len(c.dict.values) {
+	used, number := c.words()
+	if 2*len(used) > len(c.dict.values) {
 		return
 	}
-	old := c.dict.values
-	c.dict = dictionary{}
+	values := make([]string, len(used))
+	for i, v := range used {
+		values[i] = c.dict.values[v-1]
+	}
+	c.dict = dictionary{values: values}
+	c.dict.reindex()
 	for i := range c.rows {
 		for j, v := range c.rows[i].text {
-			if v != 0 {
-				c.rows[i].text[j] = c.dict.id(old[v-1])
+			c.rows[i].text[j] = number[v]
+		}
+	}
+}
+
+// words lists the dictionary ids that rows use, in the rows' order of first use; number is the place of each id in it, from 1.
+func (c *Customer) words() (used, number []uint32) {
+	number = make([]uint32, len(c.dict.values)+1)
+	for i := range c.rows {
+		for _, v := range c.rows[i].text {
+			if v != 0 && number[v] == 0 {
+				used = append(used, v)
+				number[v] = uint32(len(used))
 			}
 		}
 	}
+	return used, number
 }

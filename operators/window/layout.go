@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"math"
+	"slices"
 )
 
 // Format is the version byte of a stored customer. A reader takes this one and no other; golden files hold it.
@@ -13,12 +14,14 @@ const Format = 1
 
 // The stored form, in order; varints are unsigned LEB128, signed ones zigzag:
 //
-//	lsn 8 bytes big endian · format 1 byte · team, id (varint length, bytes) · watermark, first, knownFrom (presence byte, varint)
-//	retention, version varints · since: n, then per entry key 8 bytes, flags, time varint
+//	lsn 8 bytes big endian · format 1 byte · team, id (varint length, bytes) · watermark, first, knownFrom, gone (presence byte, varint)
+//	retention, version varints · since: n, then per entry key 8 bytes, time, blind (presence byte, varint)
 //	dictionary: n, then (length, bytes) · rows: n, then per row: time delta, amount, id 8, origin 4, flags 1, text ids
 //	crc32c 4 bytes over everything before it
 //
-// Running sums, class bits, the id filter and the dictionary's index are derived when it is read.
+// The dictionary holds what the rows use, in their order of first use, and varints are of the shortest form: one state has one form, and
+// a trimmed customer's bytes follow from the log alone. Running sums, class bits, the id filter and the dictionary's index are derived
+// when it is read.
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
@@ -29,7 +32,7 @@ func (c *Customer) Append(b []byte) []byte {
 	b = append(b, Format)
 	b = appendText(b, c.team)
 	b = appendText(b, c.id)
-	for _, t := range []int64{c.watermark, c.first, c.knownFrom} {
+	for _, t := range []int64{c.watermark, c.first, c.knownFrom, c.gone} {
 		b = appendTime(b, t)
 	}
 	b = binary.AppendUvarint(b, uint64(c.retention))
@@ -37,12 +40,13 @@ func (c *Customer) Append(b []byte) []byte {
 	b = binary.AppendUvarint(b, uint64(len(c.left)))
 	for _, l := range c.left {
 		b = binary.BigEndian.AppendUint64(b, l.key)
-		b = append(b, boolByte(l.incomplete))
 		b = appendTime(b, l.time)
+		b = appendTime(b, l.blind)
 	}
-	b = binary.AppendUvarint(b, uint64(len(c.dict.values)))
-	for _, v := range c.dict.values {
-		b = appendText(b, v)
+	used, number := c.words()
+	b = binary.AppendUvarint(b, uint64(len(used)))
+	for _, v := range used {
+		b = appendText(b, c.dict.values[v-1])
 	}
 	b = binary.AppendUvarint(b, uint64(len(c.rows)))
 	last := int64(0)
@@ -55,7 +59,7 @@ func (c *Customer) Append(b []byte) []byte {
 		b = binary.BigEndian.AppendUint32(b, r.origin)
 		b = append(b, byte(r.flags))
 		for _, v := range r.text {
-			b = binary.AppendUvarint(b, uint64(v))
+			b = binary.AppendUvarint(b, uint64(number[v]))
 		}
 	}
 	return binary.BigEndian.AppendUint32(b, crc32.Checksum(b[start:], castagnoli))
@@ -78,34 +82,18 @@ func Decode(b []byte, shapes func(version int32) *Shape) (*Customer, error) {
 	c := &Customer{}
 	c.lsn = int64(binary.BigEndian.Uint64(body))
 	c.team, c.id = d.text(), d.text()
-	c.watermark, c.first, c.knownFrom = d.time(), d.time(), d.time()
-	c.retention = int64(d.uvarint())
-	c.version = int32(d.uvarint())
+	c.watermark, c.first, c.knownFrom, c.gone = d.time(), d.time(), d.time(), d.time()
+	c.retention = int64(d.upto(math.MaxInt64))
+	c.version = int32(d.upto(math.MaxInt32))
 	c.left = make([]leftTime, d.length(10))
 	for i := range c.left {
-		c.left[i] = leftTime{key: d.uint64(), incomplete: d.byte() != 0, time: d.time()}
+		c.left[i] = leftTime{key: d.uint64(), time: d.time(), blind: d.time()}
 	}
 	c.dict.values = make([]string, d.length(1))
 	for i := range c.dict.values {
 		c.dict.values[i] = d.text()
 	}
-	rows := make([]row, d.length(14+texts))
-	last := int64(0)
-	for i := range rows {
-		r := &rows[i]
-		last += d.varint()
-		r.time, r.amount, r.id, r.origin, r.flags = last, d.varint(), d.uint64(), d.uint32(), rowFlags(d.byte())
-		for j := range r.text {
-			v := d.uvarint()
-			if v > uint64(len(c.dict.values)) {
-				d.fail("text id %d of %d", v, len(c.dict.values))
-			}
-			r.text[j] = uint32(v)
-		}
-		if i > 0 && r.time < rows[i-1].time {
-			d.fail("row %d out of order", i)
-		}
-	}
+	rows := d.rows(len(c.dict.values))
 	if d.err == nil && len(d.b) > 0 {
 		d.fail("%d bytes behind the rows", len(d.b))
 	}
@@ -115,8 +103,8 @@ func Decode(b []byte, shapes func(version int32) *Shape) (*Customer, error) {
 	if c.shape = shapes(c.version); c.shape == nil {
 		return nil, fmt.Errorf("stored customer: folded under configuration %d, which is not known here", c.version)
 	}
-	if len(c.left) != len(c.shape.Since) {
-		return nil, fmt.Errorf("stored customer: %d since conditions, configuration %d has %d", len(c.left), c.version, len(c.shape.Since))
+	if !slices.EqualFunc(c.left, c.shape.Since, func(l leftTime, s Since) bool { return l.key == s.Key }) {
+		return nil, fmt.Errorf("stored customer: its %d since conditions are not the %d of configuration %d", len(c.left), len(c.shape.Since), c.version)
 	}
 	c.load(rows)
 	return c, nil
@@ -145,13 +133,6 @@ func appendTime(b []byte, t int64) []byte {
 		return append(b, 0)
 	}
 	return binary.AppendVarint(append(b, 1), t)
-}
-
-func boolByte(v bool) byte {
-	if v {
-		return 1
-	}
-	return 0
 }
 
 // decoder reads on after an error and returns zeros; err is the first one.
@@ -205,7 +186,7 @@ func (d *decoder) uint32() uint32 {
 
 func (d *decoder) uvarint() uint64 {
 	v, n := binary.Uvarint(d.b)
-	if n <= 0 {
+	if n <= 0 || n > 1 && d.b[n-1] == 0 { // short, too long for 64 bits, or not of the shortest form
 		d.fail("bad number")
 		return 0
 	}
@@ -213,14 +194,19 @@ func (d *decoder) uvarint() uint64 {
 	return v
 }
 
-func (d *decoder) varint() int64 {
-	v, n := binary.Varint(d.b)
-	if n <= 0 {
-		d.fail("bad number")
+func (d *decoder) upto(limit uint64) uint64 {
+	v := d.uvarint()
+	if v > limit {
+		d.fail("number %d beyond %d", v, limit)
 		return 0
 	}
-	d.b = d.b[n:]
 	return v
+}
+
+// varint is uvarint of the zigzag form.
+func (d *decoder) varint() int64 {
+	v := d.uvarint()
+	return int64(v>>1) ^ -int64(v&1)
 }
 
 // length reads a count of elements that take at least size bytes each, so that hostile bytes cannot ask for much memory.
@@ -233,12 +219,36 @@ func (d *decoder) length(size int) int {
 	return int(n)
 }
 
-func (d *decoder) text() string {
-	n := d.uvarint()
-	if n > math.MaxInt32 {
-		d.fail("text of %d bytes", n)
+// rows reads the rows; their text ids must bring in 1 to words one after the other.
+func (d *decoder) rows(words int) []row {
+	rows := make([]row, d.length(14+texts))
+	last, used := int64(0), uint64(0)
+	for i := range rows {
+		r := &rows[i]
+		last += d.varint()
+		r.time, r.amount, r.id, r.origin, r.flags = last, d.varint(), d.uint64(), d.uint32(), rowFlags(d.byte())
+		for j := range r.text {
+			v := d.uvarint()
+			switch {
+			case v > used+1 || v > uint64(words):
+				d.fail("row %d: text id %d, %d of %d in use", i, v, used, words)
+			case v > used:
+				used = v
+			}
+			r.text[j] = uint32(v)
+		}
+		if i > 0 && r.time < rows[i-1].time {
+			d.fail("row %d out of order", i)
+		}
 	}
-	return string(d.take(int(n)))
+	if used != uint64(words) {
+		d.fail("%d of %d texts in use", used, words)
+	}
+	return rows
+}
+
+func (d *decoder) text() string {
+	return string(d.take(int(d.upto(math.MaxInt32))))
 }
 
 func (d *decoder) time() int64 {
@@ -246,7 +256,9 @@ func (d *decoder) time() int64 {
 	case 0:
 		return noTime
 	case 1:
-		return d.varint()
+		if t := d.varint(); t != noTime {
+			return t
+		}
 	}
 	d.fail("bad time")
 	return 0

@@ -7,7 +7,7 @@ import (
 	"github.com/streamgauge/streamgauge/schemas"
 )
 
-// row is one retained event: 96 bytes.
+// row is one retained event: 88 bytes.
 type row struct {
 	time   int64
 	amount int64          // 10⁻⁶ of the event's own currency
@@ -55,6 +55,7 @@ type reservoir struct {
 	sum   schemas.Int128 // of all rows that ever came in; the end of the running sums
 	count uint32
 	ids   idFilter
+	gap   int // dropped rows whose memory may still be held
 }
 
 // after returns the index of the first row with time > t.
@@ -105,13 +106,16 @@ func (r *reservoir) before(i int) (schemas.Int128, uint32) {
 	return r.sum, r.count
 }
 
-// drop forgets the first n rows.
-func (r *reservoir) drop(n int) {
-	if n == 0 {
-		return
+// drop forgets the first n rows. Only when more were dropped than are left, their memory and ids go too and swept is true: a full
+// history that drops one row for each that comes in would otherwise move all of them every time.
+func (r *reservoir) drop(n int) (swept bool) {
+	r.rows = r.rows[n:]
+	if r.gap += n; r.gap <= len(r.rows) {
+		return false
 	}
-	r.rows = slices.Delete(r.rows, 0, n)
+	r.rows, r.gap = slices.Clone(r.rows), 0
 	r.ids.rebuild(r.rows)
+	return true
 }
 
 // find returns the index of the newest row with this id and a time > horizon, or −1.
@@ -127,7 +131,7 @@ func (r *reservoir) find(id uint64, horizon int64) int {
 	return -1
 }
 
-// idFilter is an open-addressing set of the rows' id hashes. It may hold ids of rows that were removed (find looks at the rows in any
+// idFilter is an open-addressing set of the rows' id hashes. It may hold ids of rows that are gone (find looks at the rows in any
 // case), never the other way round. Below smallRows there is none: a scan is as fast.
 type idFilter struct {
 	slots []uint64 // 0 empty; a power of two long

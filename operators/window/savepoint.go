@@ -13,7 +13,7 @@ type Savepoint struct {
 	shape *Shape
 }
 
-// Save takes a savepoint before folds: cheap, it copies the header.
+// Save takes a savepoint before folds: cheap, it copies the header. No Trim and no Adopt may run until it is restored or let go.
 func (c *Customer) Save() Savepoint {
 	return Savepoint{header: c.header, words: len(c.dict.values), shape: c.shape}
 }

@@ -1,0 +1,117 @@
+# streamgauge. `make` alone lists the targets. Everything fetched or built on the way is cached in .cache/.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+GO ?= go
+# The race detector needs cgo and a C compiler; `make test RACE=` does without.
+RACE ?= -race
+# For every package; the longest one (whole-product tests under -race on two cores) takes minutes, not tens of them.
+TEST_TIMEOUT ?= 15m
+TEST_FLAGS ?=
+# Per fuzz target.
+FUZZTIME ?= 5s
+DEMO_FLAGS ?=
+BENCH_FLAGS ?=
+
+GOLANGCI_VERSION := v2.15.0
+GOLANGCI := .cache/bin/golangci-lint-$(GOLANGCI_VERSION)
+
+# Packages with a test that speaks to the servers named by STREAMGAUGE_TEST_KAFKA or STREAMGAUGE_TEST_REDIS.
+server_packages = $(sort $(dir $(shell grep -rlE 'STREAMGAUGE_TEST_(KAFKA|REDIS)' --include='*_test.go' --exclude-dir='.?*' .)))
+go_files = $(shell find . -name '*.go' -not -path './.*')
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^##@ / { printf "\n%s\n", substr($$0, 5) } /^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+##@ build and run
+
+.PHONY: build
+build: ## bin/streamgauge, and bin/streamgauge-clickhouse beside it (the embedded archive's own process)
+	CGO_ENABLED=0 $(GO) build -trimpath -o bin/streamgauge .
+	CGO_ENABLED=0 $(GO) build -trimpath -o bin/streamgauge-clickhouse ./pipeline/devserver/sidecar
+
+.PHONY: engine
+engine: ## fetch the ClickHouse engine for the embedded archive (about 150 MB, once)
+	bash deploy/engine/fetch.sh
+
+# What to do without the engine is the caller's to say; why it is missing, fetch.sh has said.
+.PHONY: engine-if-possible
+engine-if-possible:
+	@bash deploy/engine/fetch.sh || echo "going on without the ClickHouse engine: the archive, and tests of it, are left out"
+
+.PHONY: demo
+demo: build ## the whole path embedded, on generated events; DEMO_FLAGS="--input FILE" for your own
+	@archive=; \
+	bash deploy/engine/fetch.sh || { \
+	  echo "the demo runs without the archive (--no-archive); everything else is the same"; archive=--no-archive; }; \
+	exec bin/streamgauge demo $$archive $(DEMO_FLAGS)
+
+.PHONY: bench
+bench: build ## throughput and CPU per event beside a plain passthrough; BENCH_FLAGS
+	bin/streamgauge bench $(BENCH_FLAGS)
+
+##@ servers
+
+.PHONY: servers
+servers: ## a real Kafka and a real Redis on loopback; keeps their data; eval "$(make -s servers)" passes their addresses on
+	@bash deploy/servers/servers.sh start
+
+.PHONY: servers-stop
+servers-stop: ## stop them, by their ids
+	@bash deploy/servers/servers.sh stop
+
+##@ tests
+
+.PHONY: test
+test: engine-if-possible ## all tests with -race; those that need real servers run if STREAMGAUGE_TEST_* name some
+	$(GO) test $(RACE) -timeout $(TEST_TIMEOUT) $(TEST_FLAGS) ./...
+
+.PHONY: test-data
+test-data: ## the longer tests, on all of ../shared/data
+	STREAMGAUGE_TEST_DATA=all $(GO) test -run Data -timeout 30m $(TEST_FLAGS) ./...
+
+# Tests of the whole product start the binary, hence build. One package at a time: they share the two servers and the clock.
+.PHONY: test-servers
+test-servers: build engine-if-possible ## end to end through a real Kafka and Redis of its own, fresh, stopped afterwards
+	@[[ -n "$(server_packages)" ]] || { echo "no test names STREAMGAUGE_TEST_KAFKA or STREAMGAUGE_TEST_REDIS"; exit 1; }
+	bash deploy/servers/servers.sh run $(GO) test $(RACE) -count=1 -p 1 -timeout $(TEST_TIMEOUT) $(TEST_FLAGS) $(server_packages)
+
+.PHONY: fuzz
+fuzz: ## every fuzz target for FUZZTIME
+	@grep -roE '^func Fuzz[A-Za-z0-9_]+' --include='*_test.go' --exclude-dir='.?*' . | sort | \
+	while IFS=: read -r file func; do \
+	  printf '%s %s\n' "$$(dirname $$file)" "$${func#func }"; \
+	  $(GO) test -run '^$$' -fuzz "^$${func#func }\$$" -fuzztime $(FUZZTIME) "$$(dirname $$file)" </dev/null; \
+	done
+
+##@ code
+
+.PHONY: fmt
+fmt: ## format
+	gofmt -s -w $(go_files)
+
+.PHONY: fmt-check
+fmt-check: ## fail if something is not formatted
+	@bad=$$(gofmt -s -l $(go_files)); [[ -z $$bad ]] || { printf 'not formatted (make fmt):\n%s\n' "$$bad"; exit 1; }
+
+.PHONY: vet
+vet: ## go vet
+	$(GO) vet ./...
+
+.PHONY: lint
+lint: $(GOLANGCI) ## golangci-lint with the linters of .golangci.yml
+	$(GOLANGCI) run ./...
+
+$(GOLANGCI):
+	@mkdir -p .cache/bin
+	GOBIN=$(CURDIR)/.cache/bin $(GO) install -trimpath github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_VERSION)
+	mv .cache/bin/golangci-lint $@
+
+.PHONY: clean
+clean: ## remove what was built or printed; .cache/ (downloads, servers and their data) stays
+	rm -rf bin demo-out
+	find . -name '.?*' -prune -o \( -name '*.test' -o -name '*.prof' \) -type f -exec rm -f {} +

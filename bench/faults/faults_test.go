@@ -1,0 +1,129 @@
+//go:build synctests
+
+package faults
+
+import (
+	"context"
+	"encoding/json"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/streamgauge/streamgauge/bench/oracle"
+	"github.com/streamgauge/streamgauge/operators/rule"
+	"github.com/streamgauge/streamgauge/schemas"
+)
+
+// seeds is how many schedules each kind of fault is tried with.
+const seeds = 3
+
+func each(t *testing.T, n int64, disturb func(tr *trial, ctx context.Context)) {
+	for seed := range uint64(seeds) {
+		t.Run("", func(t *testing.T) { run(t, seed+1, n, disturb) })
+	}
+}
+
+func TestProduct_WithoutFaultsIsWhatTheOracleSays(t *testing.T) {
+	run(t, 11, 6000, nil)
+}
+
+// The undo: without it an aborted batch is counted twice.
+func TestProduct_AbortedTransactionsLeaveNothingBehind(t *testing.T) {
+	each(t, 4000, func(tr *trial, ctx context.Context) {
+		for tr.pause(ctx, 40*time.Millisecond) {
+			tr.aborts.Add(1)
+		}
+	})
+}
+
+// Going on after an unconfirmed End writes its batch twice when the commit had been applied.
+func TestProduct_LostEndTxnAnswersDuplicateNothing(t *testing.T) {
+	each(t, 4000, func(tr *trial, ctx context.Context) {
+		for tr.pause(ctx, 200*time.Millisecond) {
+			tr.deaf.Store(true)
+			time.Sleep(30 * time.Second) // longer than the client tries: the lane must give the session up
+			tr.deaf.Store(false)
+			time.Sleep(time.Second)
+		}
+		if tr.poisons.Load() == 0 {
+			tr.t.Error("no session was given up: the fault did not happen")
+		}
+	})
+}
+
+func TestProduct_CutConnectionsLoseNothing(t *testing.T) {
+	each(t, 4000, func(tr *trial, ctx context.Context) {
+		for tr.pause(ctx, 100*time.Millisecond) {
+			tr.cut(0.5)
+		}
+	})
+}
+
+// The base check of the flush and the marker check of the load: without them a store that lost a suffix is silently wrong for ever.
+func TestProduct_WindowStoreThatLosesWhatItConfirmedIsRebuilt(t *testing.T) {
+	each(t, 4000, func(tr *trial, ctx context.Context) {
+		for {
+			old := tr.windows.Snapshot()
+			if !tr.pause(ctx, 300*time.Millisecond) {
+				return
+			}
+			tr.windows.Restore(old)
+		}
+	})
+}
+
+func TestProduct_KilledProcessesContinueExactly(t *testing.T) {
+	each(t, 4000, func(tr *trial, ctx context.Context) {
+		for tr.pause(ctx, 400*time.Millisecond) {
+			tr.restart()
+		}
+	})
+}
+
+func TestProduct_EveryFaultAtOnceIsStillExact(t *testing.T) {
+	each(t, 4000, func(tr *trial, ctx context.Context) {
+		old := tr.windows.Snapshot()
+		for tr.pause(ctx, 100*time.Millisecond) {
+			switch tr.rnd.IntN(6) {
+			case 0:
+				tr.aborts.Add(2)
+			case 1:
+				tr.deaf.Store(true)
+				time.Sleep(time.Duration(tr.rnd.Int64N(int64(25 * time.Second))))
+				tr.deaf.Store(false)
+			case 2:
+				tr.cut(0.3)
+			case 3:
+				tr.windows.Restore(old)
+			case 4:
+				old = tr.windows.Snapshot()
+			case 5:
+				tr.restart()
+			}
+		}
+	})
+}
+
+// oracleConfig is the library as the oracle must know it.
+func oracleConfig() oracle.Config {
+	c := oracle.Default()
+	set, err := rule.Compile(&schemas.Snapshot{Version: 1, Files: rule.Library()})
+	if err != nil {
+		panic(err)
+	}
+	c.Retention = set.Plan.Retention
+	c.Others = true
+	return c
+}
+
+func resultOf(r *kgo.Record) *oracle.Result {
+	var e struct {
+		Type, ID string
+		Data     struct{ AssessmentGuid string }
+	}
+	if err := json.Unmarshal(r.Value, &e); err != nil {
+		return &oracle.Result{Type: err.Error()}
+	}
+	return &oracle.Result{Type: e.Type, ID: e.ID, GUID: e.Data.AssessmentGuid, Key: string(r.Key), Partition: r.Partition}
+}

@@ -1,0 +1,468 @@
+package rule
+
+import (
+	"fmt"
+	"math"
+	"math/big"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/streamgauge/streamgauge/schemas"
+)
+
+// Outcomes: nothing is known but what a case gives. channel stands for an unknown text throughout.
+func TestJudge_OutcomesAreThreeValuedAndErrorsAreCaught(t *testing.T) {
+	h := history{amount: "1000.5", fields: map[string]string{"direction": "OUT", "country": "DE", "type": "TRANSFER", "attr.card": "gold", "attr.empty": ""}}
+	const unknown, failed = "channel == 'x'", "1 / size(country) * 0 == 1 / (size(country) - 2)"
+	for _, c := range []struct {
+		when    string
+		verdict schemas.Verdict
+		note    string
+	}{
+		{"true", schemas.Hit, ""},
+		{"!true", schemas.NoHit, ""},
+		{"amount > 1000", schemas.Hit, ""},
+		{"amount >= 1000.5", schemas.Hit, ""},
+		{"amount > 1000.5", schemas.NoHit, ""},
+		{"amount == 1000.5 && amount != 1000.500001", schemas.Hit, ""},
+		{"amount < 1000.5000001", schemas.Hit, ""}, // more than six decimals compare exactly
+		{"amount == 1000.5000001", schemas.NoHit, ""},
+		{"amount != 1000.5000001", schemas.Hit, ""},
+		{"1000 < amount && 1001 > amount", schemas.Hit, ""},
+		{"amount < 1e38 && amount > -1e38", schemas.Hit, ""}, // beyond 128 bits
+		{"direction == 'OUT' && country in ['FR', 'DE']", schemas.Hit, ""},
+		{"country in ['FR', 'NL']", schemas.NoHit, ""},
+		{"country in ['A','B','C','D','E','F','G','H','I','DE']", schemas.Hit, ""},
+		{"size(country) in [2, 3]", schemas.Hit, ""},
+		{"type.startsWith('TR') && type.endsWith('ER') && type.contains('SF') && type.matches('^T[A-Z]+$')", schemas.Hit, ""},
+		{"kind == 'payment'", schemas.Hit, ""},
+		{"country < 'DF' && country >= 'DE' && country != type", schemas.Hit, ""},
+		{"attr.card == 'gold' && attr['card'] == 'gold' && attr.empty == ''", schemas.Hit, ""},
+		{"has(attr.card) && has(attr['empty']) && !has(attr.none) && has(amount) && has(country) && !has(channel)", schemas.Hit, ""},
+		{"attr.none == ''", schemas.ND, "attr.none"},
+		{"attr['a-b'] == ''", schemas.ND, "attr['a-b']"},
+		{unknown, schemas.ND, "channel"},
+		{"!(" + unknown + ")", schemas.ND, "channel"},
+		{unknown + " || true", schemas.Hit, ""},
+		{unknown + " && false", schemas.NoHit, ""},
+		{"true || " + unknown, schemas.Hit, ""},
+		{"false && " + unknown, schemas.NoHit, ""},
+		{unknown + " && true", schemas.ND, "channel"},
+		{"false || " + unknown, schemas.ND, "channel"},
+		{failed, schemas.Errored, "division by zero: 1 / (size(country) - 2)"},
+		{failed + " || true", schemas.Hit, ""},
+		{failed + " && false", schemas.NoHit, ""},
+		{failed + " && true", schemas.Errored, "division by zero: 1 / (size(country) - 2)"},
+		{failed + " && " + unknown, schemas.ND, "channel"},
+		{unknown + " || " + failed, schemas.ND, "channel"},
+		{unknown + " ? true : true", schemas.ND, "channel"},
+		{"amount > 5 ? true : " + unknown, schemas.Hit, ""},
+		{"channel == country", schemas.ND, "channel"},
+		{"count('1h') > 0", schemas.NoHit, ""},
+		{"avg('1h', amount) > 0", schemas.ND, "avg('1h', amount): no events"},
+		{"since(true) > duration('1d')", schemas.ND, "since(true): no earlier event"},
+		{"min('1h', amount) < 5 || amount > 1000", schemas.Hit, ""},
+	} {
+		fact := judge(t, compile(t, condition(c.when)), h)
+		if got := fact.Rules[0]; got.Verdict != c.verdict || got.Note != c.note {
+			t.Errorf("%s: got %v %q, want %v %q", c.when, got.Verdict, got.Note, c.verdict, c.note)
+		}
+	}
+}
+
+// Values: what a feature computes, exactly as facts hold it; "ERROR …" and "ND …" are read through a rule.
+func TestJudge_ArithmeticIsExact(t *testing.T) {
+	big := map[string]Value{
+		"count('1h')":               IntValue(7),
+		"count('2h')":               IntValue(2),
+		"count('3h')":               IntValue(0),
+		"count('4h')":               IntValue(math.MaxInt64),
+		"sum('1h', amount)":         MoneyValue(money(t, "100.01")),
+		"sum('2h', amount)":         MoneyValue(money(t, "-0.000001")),
+		"sum('3h', amount)":         MoneyValue(schemas.Int128{}),
+		"sum('4h', amount)":         MoneyValue(schemas.Int128{Hi: math.MaxInt64, Lo: math.MaxUint64}),
+		"avg('1h', amount)":         MoneyValue(money(t, "3.333333")),
+		"since(direction == 'OUT')": DurationValue(90_061_001),
+		"since(direction == 'IN')":  DurationValue(math.MaxInt64),
+		"prior.count('1h')":         IntValue(6),
+		"prior.avg('90d', amount)":  MoneyValue(money(t, "2")),
+	}
+	for _, c := range []struct{ expr, want string }{
+		{"count('1h')", "7"},
+		{"count('1h') / count('2h')", "3"},
+		{"count('1h') % count('2h')", "1"},
+		{"-count('1h')", "-7"},
+		{"double(count('1h')) / count('2h')", "3.5"},
+		{"count('1h') / 2.0", "3.5"},
+		{"2.0 * count('1h')", "14"},
+		{"count('1h') * 0.1", "0.7"},
+		{"int(count('1h') / 2.0)", "3"},
+		{"count('1h') / count('3h')", "ERROR division by zero: count('1h') / count('3h')"},
+		{"count('1h') % count('3h')", "ERROR division by zero: count('1h') % count('3h')"},
+		{"count('1h') / double(count('3h'))", "ERROR division by zero: count('1h') / double(count('3h'))"},
+		{"count('4h') + 1", "ERROR overflow: count('4h') + 1"},
+		{"-count('4h') - 2", "ERROR overflow: -count('4h') - 2"},
+		{"count('4h') * 2", "ERROR overflow: count('4h') * 2"},
+		{"int(2.0 * count('4h'))", "ERROR overflow: int(2.0 * count('4h'))"},
+		{"sum('1h', amount) + 1", "101.01"},
+		{"1 - sum('1h', amount)", "-99.01"},
+		{"sum('1h', amount) + 0.005", "100.015"},
+		{"sum('1h', amount) + 0.0000005", "100.01"},     // half-even
+		{"sum('1h', amount) + 0.0000015", "100.010002"}, // half-even
+		{"sum('1h', amount) - sum('2h', amount)", "100.010001"},
+		{"-sum('1h', amount)", "-100.01"},
+		{"sum('1h', amount) * 3", "300.03"},
+		{"3 * sum('1h', amount)", "300.03"},
+		{"sum('1h', amount) * count('1h')", "700.07"},
+		{"sum('1h', amount) * 0.9", "90.009"},
+		{"0.1 * sum('1h', amount) / 3", "3.333667"},
+		{"sum('1h', amount) / count('2h')", "50.005"},
+		{"sum('2h', amount) / 2", "0"}, // −0.0000005: half-even
+		{"sum('2h', amount) * 1.5", "-0.000002"},
+		{"sum('2h', amount) / -2", "0"},
+		{"sum('1h', amount) / count('3h')", "ERROR division by zero: sum('1h', amount) / count('3h')"},
+		{"sum('1h', amount) / sum('3h', amount)", "ERROR division by zero: sum('1h', amount) / sum('3h', amount)"},
+		{"sum('1h', amount) / sum('2h', amount)", "-100010000"},
+		{"sum('4h', amount) + 1", "ERROR overflow: sum('4h', amount) + 1"},
+		{"-sum('4h', amount) - 1", "ERROR overflow: -sum('4h', amount) - 1"},
+		{"sum('4h', amount) * 2", "ERROR overflow: sum('4h', amount) * 2"},
+		{"sum('4h', amount) / 2", "85070591730234615865843651857942.052864"},
+		{"sum('4h', amount)", ""}, // no decimal(38,6)
+		{"double(sum('1h', amount)) * 1.0", "100.01"},
+		{"sum('1h', amount) * (1.0 * count('2h'))", "200.02"}, // money times a measured double is a double
+		{"avg('1h', amount)", "3.333333"},
+		{"prior.count('1h')", "6"},
+		{"3 * prior.avg('90d', amount)", "6"},
+		{"since(direction == 'OUT')", "90061.001"},
+		{"since(direction == 'OUT') - duration('1d')", "3661.001"},
+		{"since(direction == 'OUT') / duration('1ms')", "90061001"},
+		{"since(direction == 'IN') + duration('1ms')", "ERROR overflow: since(direction == 'IN') + '1ms'"},
+		{"max('1h', amount)", "ND max('1h', amount): no events"},
+		{"max('1h', amount) + 1 / count('3h')", "ND max('1h', amount): no events"},
+		{"1 / count('3h') + max('1h', amount)", "ERROR division by zero: 1 / count('3h')"},
+		{"amount", "12.5"},
+		{"size(country)", "2"},
+		{"amount > 10 ? 1.5 : 2.5", "1.5"},
+		{"amount > 20 ? amount : sum('1h', amount)", "100.01"},
+		{"10000 * (1.0 - 0.43)", "5700"},
+		{"duration('1d12h')", "129600"},
+	} {
+		s := compile(t, feature(c.expr)+"---\n"+condition("feature.x == feature.x"))
+		h := history{amount: "12.5", fields: map[string]string{"country": "DE"}, values: map[string]Value{}}
+		for _, a := range s.Plan.Aggregates {
+			if v, ok := big[a.Text]; ok {
+				h.values[a.Text] = v
+			}
+		}
+		fact := judge(t, s, h)
+		got := ""
+		if len(fact.Features) > 0 {
+			got = schemas.Int128FromBytes(fact.Features[0].Value).Decimal()
+		} else if v := fact.Rules[0]; v.Verdict != schemas.Hit {
+			got = v.Verdict.String() + " " + v.Note
+		}
+		if got != c.want {
+			t.Errorf("%s: got %s, want %s", c.expr, got, c.want)
+		}
+	}
+}
+
+func TestJudge_LiveHitsMakeTheLevelAndShadowHitsDoNot(t *testing.T) {
+	s := compile(t, `
+id: A
+level: LOW
+score: 3
+when: amount > 1
+---
+id: B
+level: HIGH
+score: 40
+nature: FRAUD
+when: amount > 1
+---
+id: C
+level: EXTREME
+score: 100
+when: amount > 1
+mode: shadow
+---
+id: D
+level: EXTREME
+score: 7
+when: amount > 1
+mode: off
+---
+id: E
+level: EXTREME
+score: 7
+when: amount > 100
+---
+id: F
+level: EXTREME
+when: amount > 1
+on: [transaction]
+`)
+	fact := judge(t, s, history{amount: "2"})
+	got := fmt.Sprintf("%v %d %v", fact.InitialLevel, fact.Score, s.FraudLevel(fact))
+	for _, r := range fact.Rules {
+		got += " " + r.Rule + ":" + r.Verdict.String()
+	}
+	for _, h := range fact.Hits {
+		got += fmt.Sprintf(" %s/%v/%v", h.Rule, h.Level, h.Shadow)
+	}
+	const want = "HIGH 43 HIGH A:HIT B:HIT C:HIT E:NO_HIT A/LOW/false B/HIGH/false C/EXTREME/true"
+	if got != want {
+		t.Errorf("got %s\nwant %s", got, want)
+	}
+	if fact := judge(t, s, history{amount: "2", kind: schemas.KindTransaction}); len(fact.Rules) != 5 || s.FraudLevel(fact) != schemas.LevelHigh {
+		t.Errorf("transaction: %d rules, fraud level %v", len(fact.Rules), s.FraudLevel(fact))
+	}
+}
+
+func TestJudge_PanicOfOneRuleIsItsErrorAlone(t *testing.T) {
+	s := compile(t, "features: [{name: p, expr: \"count('2h')\"}]\n---\nid: A\nlevel: LOW\nwhen: count('1h') > 0\n---\nid: B\nlevel: LOW\nwhen: amount > 0\n---\nid: C\nlevel: LOW\nwhen: feature.p > 0\n")
+	f := history{amount: "2"}.frame(t, s)
+	f.Aggregates = f.Aggregates[:0] // as if enrich had a bug
+	var fact schemas.Fact
+	s.Judge(f, &fact)
+	got := ""
+	for _, r := range fact.Rules {
+		got += fmt.Sprintf("%s %v %s; ", r.Rule, r.Verdict, r.Note)
+	}
+	const want = "A ERROR panic: runtime error: index out of range [1] with length 0; B HIT ; C ERROR panic in a feature; "
+	if got != want || len(fact.Features) != 0 {
+		t.Errorf("got %s\nwant %s", got, want)
+	}
+}
+
+func TestJudge_HitExplainsItselfInWordsAndValues(t *testing.T) {
+	s := compile(t, `
+features: [{name: ratio, expr: "amount / prior.max('90d', amount)"}]
+---
+id: R
+version: 4
+level: HIGH
+score: 9
+params: {limit: 2.50, window: 72h, idle: 180d, lists: [DE, FR]}
+when: amount > 1 && count(params.window, direction == 'OUT') >= 2 && feature.ratio > params.limit && since(true) > params.idle && attr.card == 'x' && country in params.lists || channel == 'pos'
+reason: "{amount} {{x}} {count}/{window} {since}>{idle} {feature.ratio}>{limit} {country} {channel} {attr.card} {attr.none} {lists} {kind}"
+`)
+	fact := judge(t, s, history{
+		amount: "30.25", fields: map[string]string{"country": "DE", "attr.card": "x"},
+		values: map[string]Value{
+			"count('72h', direction == 'OUT')": IntValue(5),
+			"prior.max('90d', amount)":         MoneyValue(money(t, "3")),
+			"since(true)":                      DurationValue(183*day + 4*hour),
+		},
+	})
+	h := fact.Hits[0]
+	const reason = "30.25 {x} 5/72h 183d4h>180d 10.083333>2.5 DE no data x no data DE, FR payment"
+	if h.Reason != reason {
+		t.Errorf("got  %s\nwant %s", h.Reason, reason)
+	}
+	got := ""
+	for _, v := range h.Values {
+		got += v.Name + " = " + v.Value + "\n"
+	}
+	const values = `amount = 30.25
+count('72h', direction == 'OUT') = 5
+feature.ratio = 10.083333
+since(true) = 183d4h
+attr.card = x
+country = DE
+channel = no data
+`
+	if got != values || h.Version != 4 || h.Score != 9 {
+		t.Errorf("got\n%swant\n%s", got, values)
+	}
+}
+
+func TestJudge_ReusedFrameAndFactCarryNothingOver(t *testing.T) {
+	s, err := Compile(&schemas.Snapshot{Version: 1, Files: Library()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	full := history{amount: "2000", values: map[string]Value{"since(true)": DurationValue(181 * day)}}
+	f, fact := full.frame(t, s), &schemas.Fact{}
+	s.Judge(f, fact)
+	if fact.InitialLevel != schemas.LevelHigh || len(fact.Hits) != 1 {
+		t.Fatalf("got %v, %d hits", fact.InitialLevel, len(fact.Hits))
+	}
+	empty := history{}.frame(t, s)
+	f.Event, f.HasAmount, f.Aggregates = empty.Event, false, empty.Aggregates
+	fact.Reset()
+	s.Judge(f, fact)
+	if fact.InitialLevel != schemas.LevelNone || fact.Score != 0 || len(fact.Hits) != 0 || len(fact.Rules) != 5 {
+		t.Errorf("got %+v", fact)
+	}
+}
+
+func TestJudge_SetIsSafeForConcurrentReaders(t *testing.T) {
+	s, err := Compile(&schemas.Snapshot{Version: 1, Files: Library()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var wg sync.WaitGroup
+	for range 4 {
+		f := history{amount: "12.5"}.frame(t, s)
+		wg.Go(func() {
+			for range 200 {
+				var fact schemas.Fact
+				s.Judge(f, &fact)
+			}
+		})
+	}
+	wg.Wait()
+}
+
+func TestJudge_NoHitAllocatesNothing(t *testing.T) {
+	s, f, fact := libraryFrame(t)
+	if n := testing.AllocsPerRun(100, func() {
+		fact.Reset()
+		s.Judge(f, fact)
+	}); n != 0 {
+		t.Errorf("%v allocations per event", n)
+	}
+	for _, r := range fact.Rules {
+		if r.Verdict != schemas.NoHit {
+			t.Errorf("%s: %v %s", r.Rule, r.Verdict, r.Note)
+		}
+	}
+}
+
+// libraryFrame is an everyday event under the library.
+func libraryFrame(t testing.TB) (*Set, *Frame, *schemas.Fact) {
+	s, err := Compile(&schemas.Snapshot{Version: 1, Files: Library()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := history{amount: "57.16", fields: map[string]string{"direction": "OUT", "counterparty": "shop", "currency": "EUR"},
+		values: map[string]Value{"since(true)": DurationValue(5 * hour)}}
+	return s, h.frame(t, s), &schemas.Fact{}
+}
+
+func BenchmarkJudge_Library(b *testing.B) {
+	s, f, fact := libraryFrame(b)
+	b.ReportAllocs()
+	for b.Loop() {
+		fact.Reset()
+		s.Judge(f, fact)
+	}
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "events/s")
+}
+
+func BenchmarkFilter_Match(b *testing.B) {
+	s := compile(b, condition("count('1h', amount >= 9000 && amount < 10000 && direction == 'OUT') > 3"))
+	p := &schemas.Past{Amount: 9500 * schemas.Micro, HasAmount: true}
+	p.Set(schemas.FieldDirection, "OUT")
+	b.ReportAllocs()
+	for b.Loop() {
+		if !s.Plan.Filters[0].Match(p) {
+			b.Fatal("no match")
+		}
+	}
+}
+
+func TestFilter_MatchesThePastEventAndUnknownDoesNot(t *testing.T) {
+	var p schemas.Past
+	e := schemas.Event{Kind: schemas.KindTransaction, Side: schemas.SideIn, Time: 5}
+	e.SetText(schemas.FieldCountry, "DE")
+	p.Of(&e, 1_500_000, true)
+	for _, c := range []struct {
+		filter    string
+		want      bool
+		uncounted bool
+	}{
+		{"amount >= 1.5", true, false},
+		{"amount > 1.5", false, false},
+		{"amount * 2 == 3", true, false},
+		{"direction == 'IN' && kind == 'transaction'", true, false},
+		{"country in ['DE']", true, false},
+		{"channel == 'x'", false, false},
+		{"channel != 'x'", false, false},
+		{"!(channel == 'x')", false, false},
+		{"channel != 'x' || amount > 1", true, false},
+		{"!has(channel) && has(country) && has(amount)", true, false},
+		{"1 / (size(country) - 2) > 0", false, false},
+		{"1 / (size(country) - 2) > 0 || country == 'DE'", true, false},
+		{"state != 'DECLINED'", false, true},
+		{"!has(state)", true, true},
+		{"state in ['DECLINED'] || true == (amount > 1)", true, true},
+	} {
+		s := compile(t, condition("count('1h', "+c.filter+") > 0"))
+		f := &s.Plan.Filters[0]
+		if f.Match(&p) != c.want || f.Uncounted != c.uncounted {
+			t.Errorf("%s: match %v, uncounted %v", c.filter, f.Match(&p), f.Uncounted)
+		}
+	}
+}
+
+func TestPlan_EqualFiltersAndAggregatesShareASlot(t *testing.T) {
+	s := compile(t, `
+features:
+- {name: n, expr: "count('1d', (direction == 'OUT'))"}
+- {name: m, expr: "count('24h', direction=='OUT') + count('1440m', 'OUT' == direction)"}
+---
+id: A
+level: LOW
+params: {w: 24h, dir: OUT, t: 10000, m: 0.1}
+when: count(params.w, direction == params.dir) > 1 && sum(params.w, amount, amount >= params.t * (1.0 - params.m)) > 5
+---
+id: B
+level: LOW
+when: sum('1d', amount, amount >= 9000.00) > 5 && prior.sum('1d', amount, amount >= 9000) > 5 && distinct('3d', country, state == 'DECLINED') > 2 && since(true) > duration('1000d')
+---
+id: C
+level: LOW
+mode: off
+when: count('365d', channel == 'x') > 1
+`)
+	got := ""
+	for _, a := range s.Plan.Aggregates {
+		got += fmt.Sprintf("%s filter %d\n", a.Text, a.Filter)
+	}
+	for _, f := range s.Plan.Filters {
+		got += fmt.Sprintf("%s %v\n", f.Text, f.Uncounted)
+	}
+	got += fmt.Sprintf("%b %s %s", s.Plan.Fields, formatDuration(s.Plan.Longest), formatDuration(s.Plan.Retention))
+	want := strings.TrimPrefix(`
+count('24h', direction == 'OUT') filter 0
+count('24h', 'OUT' == direction) filter 1
+sum('24h', amount, amount >= 9000) filter 2
+prior.sum('24h', amount, amount >= 9000) filter 2
+distinct('72h', country, state == 'DECLINED') filter 3
+since(true) filter -1
+direction == 'OUT' false
+'OUT' == direction false
+amount >= 9000 false
+state == 'DECLINED' true
+110001 72h 4d`, "\n")
+	if got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+	if slots := fmt.Sprint(s.Rules[0].Slots, s.Rules[1].Slots, s.Rules[2].Slots); slots != "[0 2] [2 3 4 5] []" {
+		t.Errorf("slots %s", slots)
+	}
+}
+
+func TestFloatMicros_IsTheExactValueRoundedHalfEven(t *testing.T) {
+	for _, f := range []float64{0, 1, -1, 0.1, 0.5e-6, 1.5e-6, 2.5e-6, -2.5e-6, 1 / 3.0, 1e31, -1.7e32, 1.7014118e32, 1e-300, 123456789.123456789, math.Pi * 1e20,
+		math.SmallestNonzeroFloat64, 1 << 53, 0x1p-20, 3 * 0x1p-21, 8.0625e-2} {
+		got, ok := floatMicros(f)
+		want := roundEven(inMicros(new(big.Rat).SetFloat64(f)))
+		w, fits := bigInt128(want)
+		fits = fits && w.Cmp(decimalMax) < 0 && w.Cmp(decimalMax.Neg()) > 0
+		if fits && !ok || ok && got != w {
+			t.Errorf("%v: got %v %v, want %v", f, got.Decimal(), ok, want)
+		}
+	}
+	for _, f := range []float64{math.NaN(), math.Inf(1), math.Inf(-1), 1.8e32, math.MaxFloat64} {
+		if v, ok := floatMicros(f); ok {
+			t.Errorf("%v: got %v", f, v)
+		}
+	}
+	if want, _ := bigInt128(new(big.Int).Exp(big.NewInt(10), big.NewInt(38), nil)); want != decimalMax {
+		t.Error("decimalMax is not 10³⁸")
+	}
+}

@@ -1,0 +1,69 @@
+package archive
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/streamgauge/streamgauge/schemas"
+)
+
+// plainFact is a fact as most are: a payment, five rules, six features, a hit now and then.
+func plainFact(partition int32, offset int64) *schemas.Fact {
+	f := &schemas.Fact{Generation: 1, Partition: partition, Offset: offset, Appended: base + offset, Outcome: schemas.Assessed, BaseAmount: 57_160_000 + offset,
+		HasBase: true, Config: 1, Stage: schemas.StageDone, DecisionType: schemas.Accepted,
+		Event: schemas.Event{Kind: schemas.KindPayment, Organisation: "bank", Team: "aml", Source: "transactions", Customer: fmt.Sprintf("c%d", offset*7919%10_000),
+			ID: fmt.Sprintf("p-%012d", offset), Side: schemas.SideOut, Time: base + offset, Amount: 57_160_000 + offset, HasAmount: true, Present: 7, Currency: "EUR",
+			Counterparty: fmt.Sprintf("x%d", offset*104_729%50_000), Channel: "online", Country: "LV", Type: "TRANSFER",
+			Origin: schemas.Origin{Topic: "transactions", Partition: partition, Offset: offset}}}
+	f.Assessment = schemas.AssessmentGUID(1, partition, &f.Event, 0)
+	for i := range 6 {
+		f.Features = append(f.Features, schemas.Feature{Name: fmt.Sprintf("c_sum%d", i), Value: schemas.I128(offset * int64(1_000_000*(i+1))).Bytes()})
+	}
+	for i := range 5 {
+		f.Rules = append(f.Rules, schemas.RuleVerdict{Rule: fmt.Sprintf("RULE_%d", i), Version: 1})
+	}
+	if offset%50 == 0 {
+		f.Rules[0].Verdict = schemas.Hit
+		f.Hits = []schemas.HitExplained{{Rule: "RULE_0", Version: 1, Level: schemas.LevelHigh, Score: 40, Reason: "7 payments in 1 h, more than 5",
+			Values: []schemas.Attribute{{Name: "count(1h)", Value: "7"}}}}
+	}
+	return f
+}
+
+func records(partition int32, facts int, fact func(int32, int64) *schemas.Fact) (rs []*kgo.Record) {
+	for i := range int64(facts) {
+		value, err := schemas.Facts.Codec.Append(nil, fact(partition, i))
+		if err != nil {
+			panic(err)
+		}
+		rs = append(rs, &kgo.Record{Topic: schemas.Facts.Name, Partition: partition, Offset: i, Value: value})
+	}
+	return rs
+}
+
+// BenchmarkInsert is one writer's way from records to an answered INSERT, in blocks of 50,000.
+func BenchmarkInsert(b *testing.B) {
+	bed := newBed(b, 1, engineURL(b)).migrated()
+	block := records(0, 50_000, plainFact)
+	var rows []row
+	b.ResetTimer()
+	for i := range b.N {
+		rows, _ = decodeAll(rows, block)
+		if err := bed.table().insert(b.Context(), token("bench", 0, int64(i), int64(i)+1, 1), rows); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(b.N)*float64(len(block))/b.Elapsed().Seconds(), "rows/s")
+}
+
+// BenchmarkDecode is the part of BenchmarkInsert before the driver.
+func BenchmarkDecode(b *testing.B) {
+	block := records(0, 50_000, plainFact)
+	var rows []row
+	for b.Loop() {
+		rows, _ = decodeAll(rows, block)
+	}
+	b.ReportMetric(float64(b.N)*float64(len(block))/b.Elapsed().Seconds(), "rows/s")
+}

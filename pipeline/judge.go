@@ -1,0 +1,210 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/streamgauge/streamgauge/operators"
+	"github.com/streamgauge/streamgauge/operators/rule"
+	"github.com/streamgauge/streamgauge/schemas"
+)
+
+// batch is what one poll brought of one partition.
+type batch struct {
+	part  *partition
+	items []*operators.Item // one per record, in log order
+	bad   []error           // by item: why the record is no event; nil
+	next  int64             // offset behind the last record
+}
+
+// ReasonUndecodable is the reason of a record of events that none of ours wrote.
+const ReasonUndecodable = "undecodable"
+
+// decode turns polled records into items and loads the customers that are not in memory. It changes no state, so an error here leaves
+// nothing to undo.
+func (l *lane) decode(ctx context.Context, fetches kgo.Fetches) ([]*batch, error) {
+	var batches []*batch
+	used := 0
+	var err error
+	fetches.EachPartition(func(f kgo.FetchTopicPartition) {
+		if len(f.Records) == 0 || err != nil {
+			return
+		}
+		p := l.parts[f.Partition]
+		if p == nil {
+			err = fmt.Errorf("%w: records of partition %d, which the group did not give", errPoisoned, f.Partition)
+			return
+		}
+		if f.Records[0].Offset < p.pos {
+			err = fmt.Errorf("%w: partition %d goes back from offset %d to %d", errPoisoned, f.Partition, p.pos, f.Records[0].Offset)
+			return
+		}
+		b := &batch{part: p}
+		for _, r := range f.Records {
+			it := l.items.get(used)
+			used++
+			b.bad = append(b.bad, decodeEvent(it, r))
+			b.items = append(b.items, it)
+			b.next = r.Offset + 1
+		}
+		batches = append(batches, b)
+	})
+	if err != nil {
+		return nil, err
+	}
+	for _, b := range batches {
+		for err := l.load(ctx, b); err != nil; err = l.load(ctx, b) {
+			if !errors.Is(err, errRegressed) {
+				return nil, err
+			}
+			if err := l.rebuild(ctx, b.part, err); err != nil {
+				return nil, err
+			}
+			b.part = l.parts[b.part.number]
+		}
+	}
+	return batches, nil
+}
+
+// itemPool keeps items from poll to poll.
+type itemPool []*operators.Item
+
+// get returns the n-th item, emptied; n is at most one above the largest so far.
+func (p *itemPool) get(n int) *operators.Item {
+	if n == len(*p) {
+		*p = append(*p, new(operators.Item))
+	}
+	(*p)[n].Reset()
+	return (*p)[n]
+}
+
+// decodeEvent fills an item from a record of events.
+func decodeEvent(it *operators.Item, r *kgo.Record) error {
+	it.Key, it.Value, it.Offset, it.Appended = r.Key, r.Value, r.Offset, r.Timestamp.UnixMilli()
+	err := schemas.Events.Codec.Decode(r.Value, &it.Event)
+	if err == nil && it.Event.Kind != schemas.KindControl {
+		it.Key = schemas.CustomerKey(make([]byte, 0, len(it.Event.Team)+1+len(it.Event.Customer)), it.Event.Team, it.Event.Customer)
+	}
+	return err
+}
+
+// judge takes the batches through the chain and produces what comes out.
+func (l *lane) judge(ctx context.Context, batches []*batch, produced *kgo.FirstErrPromise) error {
+	for _, b := range batches {
+		if err := l.advance(ctx, b.part.state, l.stage.Chain, b); err != nil {
+			return err
+		}
+		for i, it := range b.items {
+			if err := l.emit(ctx, b, i, it, produced); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// advance takes a batch through a chain: in runs that hold each customer once, cut at control records, which switch the configuration.
+func (l *lane) advance(ctx context.Context, state *operators.State, chain []operators.Operator, b *batch) error {
+	run := func(items []*operators.Item) error {
+		return operators.Run(ctx, chain, &operators.Batch{Topic: schemas.Events.Name, Partition: state.Partition, Items: items, State: state})
+	}
+	var open []*operators.Item
+	for i, it := range b.items {
+		switch {
+		case b.bad[i] != nil:
+			it.Reject(ReasonUndecodable, b.bad[i].Error())
+			continue
+		case it.Event.Kind != schemas.KindControl:
+			if state.Current() == nil {
+				return &HaltError{Partition: state.Partition, Reason: fmt.Sprintf("offset %d holds data, but no control record came before it: no configuration is in force. Publish one with `streamgauge apply DIR` into an empty log", it.Offset)}
+			}
+			open = append(open, it)
+			continue
+		}
+		if err := state.Runs(open, run); err != nil {
+			return err
+		}
+		open = open[:0]
+		conf, err := l.configs.get(ctx, it.Event.Control.Version)
+		if err != nil {
+			return &HaltError{Partition: state.Partition, Reason: fmt.Sprintf("control record at offset %d: %v", it.Offset, err)}
+		}
+		reason := ""
+		if !state.Switch(conf) {
+			reason = "overtaken"
+		}
+		it.Settle(schemas.Applied, reason, "")
+	}
+	return state.Runs(open, run)
+}
+
+// emit produces an item's fact, its CloudEvent and its rejection, all to the partition that the event came from.
+func (l *lane) emit(ctx context.Context, b *batch, i int, it *operators.Item, produced *kgo.FirstErrPromise) error {
+	state, f := b.part.state, &it.Fact
+	f.Generation, f.Partition, f.Offset, f.Appended = state.Generation, state.Partition, it.Offset, it.Appended
+	if f.Reason, f.Detail = it.Reason, it.Detail; it.Rejected {
+		f.Outcome = schemas.Rejected
+	}
+	if conf := state.Current(); conf != nil && f.Config == 0 {
+		f.Config = conf.Version
+	}
+	f.Event = it.Event
+	if b.bad[i] != nil {
+		f.Event.Reset() // half a decoded event is none
+	}
+	value, err := l.encode(func(buf []byte) ([]byte, error) { return schemas.Facts.Codec.Append(buf, f) })
+	if err != nil {
+		return fmt.Errorf("%w: fact of offset %d: %w", errBug, it.Offset, err)
+	}
+	produce := func(r *kgo.Record) {
+		r.Partition, r.Key = state.Partition, it.Key
+		l.session.gts.Produce(ctx, r, produced.Promise())
+	}
+	produce(&kgo.Record{Topic: schemas.Facts.Name, Value: value})
+	if it.Result.Type != "" {
+		produce(l.cloudEvent(state.Current().Policy.CloudEvents.Mode, &it.Result))
+	}
+	if !it.Rejected {
+		return nil
+	}
+	rejection := operators.Rejection(it, schemas.Events.Name, state.Partition, l.stage.Name)
+	if b.bad[i] == nil {
+		rejection.Origin = it.Event.Origin // people look for the input record, not for our copy of it
+	}
+	value, err = l.encode(func(buf []byte) ([]byte, error) { return schemas.RejectedRecords.Codec.Append(buf, &rejection) })
+	if err != nil {
+		return fmt.Errorf("%w: rejection of offset %d: %w", errBug, it.Offset, err)
+	}
+	produce(&kgo.Record{Topic: schemas.RejectedRecords.Name, Value: value})
+	return nil
+}
+
+// cloudEvent makes the record of a result in the mode that policy asks for.
+func (l *lane) cloudEvent(mode string, c *schemas.CloudEvent) *kgo.Record {
+	r := &kgo.Record{Topic: schemas.OperationRealtime}
+	if mode == rule.Binary {
+		for _, h := range c.BinaryHeaders() {
+			r.Headers = append(r.Headers, kgo.RecordHeader{Key: h.Name, Value: []byte(h.Value)})
+		}
+		r.Value, _ = l.encode(func(buf []byte) ([]byte, error) { return c.AppendData(buf), nil })
+		return r
+	}
+	r.Headers = []kgo.RecordHeader{{Key: "content-type", Value: []byte(schemas.StructuredContentType)}}
+	r.Value, _ = l.encode(func(buf []byte) ([]byte, error) { return c.AppendStructured(buf), nil })
+	return r
+}
+
+// encode appends to the transaction's arena and returns what was appended, capped so that nothing grows into its neighbour. The arena
+// is empty again when the transaction ends, when no record is in flight any more.
+func (l *lane) encode(append func([]byte) ([]byte, error)) ([]byte, error) {
+	from := len(l.arena)
+	out, err := append(l.arena)
+	if err != nil {
+		return nil, err
+	}
+	l.arena = out
+	return out[from:len(out):len(out)], nil
+}

@@ -1,0 +1,166 @@
+package pipeline
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/streamgauge/streamgauge/operators"
+	"github.com/streamgauge/streamgauge/operators/window"
+	"github.com/streamgauge/streamgauge/pipeline/store"
+	"github.com/streamgauge/streamgauge/schemas"
+	"github.com/streamgauge/streamgauge/topology"
+)
+
+// recover rebuilds a partition that the group gave to this lane: from the store's marker, and from the log between the marker and the
+// committed offset. Customers are loaded when their next event comes. Without a marker the whole log is read.
+func (l *lane) recover(ctx context.Context, number int32, committed int64) (*partition, error) {
+	marker, _, err := l.loadRetrying(ctx, number, nil)
+	if err != nil {
+		return nil, err
+	}
+	committed = max(committed, 0) // −1: the group never committed; a log is judged from its first record
+	switch {
+	case !marker.IsZero() && marker.TopicID != l.topicID:
+		return nil, &HaltError{number, fmt.Sprintf("the window store reflects topic %s with id %s, the broker's has id %s: the topic was recreated. Give the new log another generation, or empty the store", schemas.Events.Name, marker.TopicID, l.topicID)}
+	case marker.Offset > committed:
+		return nil, &HaltError{number, fmt.Sprintf("the window store reflects the log up to offset %d, the group committed %d: the log or the group's offsets were truncated", marker.Offset, committed)}
+	}
+	history, err := l.configs.upTo(ctx, marker.Config)
+	if err != nil {
+		return nil, &HaltError{number, err.Error()}
+	}
+	p := &partition{number: number, state: operators.NewState(l.env.Config.Generation, number, history), pos: committed, base: marker}
+	if err := l.replay(ctx, p, marker.Offset); err != nil {
+		if errors.Is(err, errRegressed) { // the store changed under the replay: begin again from what it holds now
+			return l.recover(ctx, number, committed)
+		}
+		return nil, err
+	}
+	return p, nil
+}
+
+// replay folds the committed records [from, p.pos) into the windows: no verdicts, they are out already.
+func (l *lane) replay(ctx context.Context, p *partition, from int64) error {
+	if from >= p.pos {
+		return nil
+	}
+	started, n := time.Now(), 0
+	chain := topology.Rebuild()
+	b := &batch{part: p}
+	var items itemPool // not the lane's: a replay may come while a polled batch waits
+	fold := func() error {
+		defer func() { b.items, b.bad = b.items[:0], b.bad[:0] }()
+		if err := l.load(ctx, b); err != nil {
+			return err
+		}
+		p.state.Begin()
+		b.skipHeld()
+		if err := l.advance(ctx, p.state, chain, b); err != nil {
+			return err
+		}
+		p.state.Commit()
+		return nil
+	}
+	err := readRange(ctx, l.env, schemas.Events.Name, p.number, from, p.pos, func(r *kgo.Record) error {
+		if n == 0 && r.Offset > from && from == 0 {
+			return &HaltError{p.number, fmt.Sprintf("the window store does not hold this partition and the log begins at offset %d: its windows cannot be rebuilt from here", r.Offset)}
+		}
+		n++
+		it := items.get(len(b.items))
+		b.bad = append(b.bad, decodeEvent(it, r))
+		b.items = append(b.items, it)
+		if len(b.items) < l.env.Config.Monitor.MaxPoll {
+			return nil
+		}
+		return fold()
+	})
+	if err == nil && len(b.items) > 0 {
+		err = fold()
+	}
+	if err != nil {
+		return fmt.Errorf("partition %d: replay of offsets %d-%d: %w", p.number, from, p.pos-1, err)
+	}
+	if p.state.Dirty() > 0 {
+		p.dirtied = time.Now()
+	}
+	l.log.Info("partition rebuilt", "partition", p.number, "from_offset", from, "to_offset", p.pos, "records", n, "seconds", time.Since(started).Seconds())
+	return nil
+}
+
+// skipHeld takes out what the customers' stored form holds already. It happens after a flush that failed half-way; those customers
+// count as changed, so that the next flush puts marker and customers together again.
+func (b *batch) skipHeld() {
+	items, bad := b.items[:0], b.bad[:0]
+	for i, it := range b.items {
+		if b.bad[i] == nil && b.part.state.Holds(it.Key, it.Offset) {
+			continue
+		}
+		items, bad = append(items, it), append(bad, b.bad[i])
+	}
+	b.items, b.bad = items, bad
+}
+
+// load brings the batch's customers into memory. The marker that comes with them must be one that this lane could have written: behind
+// its base the store lost something (errRegressed), beyond its position another owner is ahead of us (errPoisoned).
+func (l *lane) load(ctx context.Context, b *batch) error {
+	p := b.part
+	var missing [][]byte
+	asked := map[string]bool{}
+	for i, it := range b.items {
+		if b.bad[i] == nil && it.Event.Kind != schemas.KindControl && !p.state.Has(it.Key) && !asked[string(it.Key)] {
+			asked[string(it.Key)] = true
+			missing = append(missing, it.Key)
+		}
+	}
+	if len(missing) == 0 || p.base.IsZero() && !p.flushing {
+		return nil // a store that was never flushed holds no customer
+	}
+	marker, values, err := l.loadRetrying(ctx, p.number, missing)
+	if err != nil {
+		return err
+	}
+	switch {
+	case marker.Offset < p.base.Offset || marker.TopicID != p.base.TopicID && !p.base.IsZero():
+		return fmt.Errorf("%w: partition %d: from offset %d to %d", errRegressed, p.number, p.base.Offset, marker.Offset)
+	case marker.Offset > p.pos:
+		return fmt.Errorf("%w: partition %d: the store reflects offset %d, this lane is at %d: it is no longer the owner", errPoisoned, p.number, marker.Offset, p.pos)
+	}
+	for i, key := range missing {
+		if values[i] == nil {
+			continue
+		}
+		c, err := window.Decode(values[i], p.state.Shape)
+		if err != nil {
+			return &HaltError{p.number, fmt.Sprintf("window store: %v", err)}
+		}
+		if got := schemas.CustomerKey(nil, c.Team(), c.ID()); !bytes.Equal(got, key) {
+			return &HaltError{p.number, "window store: a key holds another customer than its name says"}
+		}
+		if c.LSN() > max(p.pos, marker.Offset) {
+			return fmt.Errorf("%w: partition %d: a customer is held at offset %d, this lane is at %d: it is no longer the owner", errPoisoned, p.number, c.LSN(), p.pos)
+		}
+		p.state.Put(key, c)
+	}
+	return nil
+}
+
+// loadRetrying asks the store until it answers: no verdict is given on state that is not there.
+func (l *lane) loadRetrying(ctx context.Context, partition int32, keys [][]byte) (store.Marker, [][]byte, error) {
+	for pause := 20 * time.Millisecond; ; pause = min(2*pause, 2*time.Second) {
+		m, values, err := l.store.Load(ctx, partition, keys)
+		if err == nil || ctx.Err() != nil {
+			return m, values, errors.Join(err, ctx.Err())
+		}
+		l.log.Warn("window store does not answer, trying on", "partition", partition, "retry_seconds", pause.Seconds(), "error", err)
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return m, nil, ctx.Err()
+		}
+	}
+}

@@ -1,0 +1,110 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/streamgauge/streamgauge/pipeline/archive"
+	"github.com/streamgauge/streamgauge/pipeline/store"
+	"github.com/streamgauge/streamgauge/schemas"
+	"github.com/streamgauge/streamgauge/topology"
+)
+
+// Run runs all stages of the topology in this process until ctx ends or a stage cannot go on, and waits for all of them. It reaches
+// the servers, creates or checks the topics, publishes the configured rules where nothing was ever published, and starts the stages.
+// After an orderly end everything judged is committed and the window store is level with it.
+func Run(ctx context.Context, t *topology.Topology, env *Env) error {
+	if err := t.Validate(); err != nil {
+		return fmt.Errorf("topology %s: %w", t.Name, err)
+	}
+	admin, err := env.connectKafka(ctx)
+	if err != nil {
+		return err
+	}
+	defer admin.Close()
+	windows, closeStore, err := env.connectStore(ctx)
+	if err != nil {
+		return err
+	}
+	defer closeStore()
+	if err := ensureTopics(ctx, admin, t, env.Config.Kafka); err != nil {
+		return fmt.Errorf("topics:\n%w", err)
+	}
+	if err := env.publishRules(ctx, admin); err != nil {
+		return err
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	env.startIntake(ctx, group, t)
+	if err := env.startMonitor(ctx, group, t, admin, windows); err != nil {
+		return errors.Join(err, group.Wait())
+	}
+	if env.Config.ClickHouse.URL != "" {
+		group.Go(func() error { return env.runArchive(ctx, t) })
+	}
+	env.Log.Info("running", "topology", t.Name, "organisation", env.Config.Organisation, "partitions", env.Config.Kafka.Partitions, "archive", env.Config.ClickHouse.URL != "")
+	return group.Wait()
+}
+
+// Prepare reaches the brokers and creates or checks the topics, as Run does: for who reads or writes them before Run has begun.
+func Prepare(ctx context.Context, t *topology.Topology, env *Env) error {
+	admin, err := env.connectKafka(ctx)
+	if err != nil {
+		return err
+	}
+	defer admin.Close()
+	if err := ensureTopics(ctx, admin, t, env.Config.Kafka); err != nil {
+		return fmt.Errorf("topics:\n%w", err)
+	}
+	return nil
+}
+
+// publishRules makes the configured folder the first configuration. One that differs from what is in force is left alone: only apply
+// switches.
+func (e *Env) publishRules(ctx context.Context, admin *kadm.Client) error {
+	files, err := Rules(e.Config.Rules)
+	if err != nil {
+		return err
+	}
+	a, err := apply(ctx, e, admin, files, true)
+	switch {
+	case err != nil:
+		return fmt.Errorf("rules %s:\n%w", e.Config.Rules, err)
+	case a.Changed:
+		e.Log.Info("first configuration published", "version", a.Version, "rules", e.Config.Rules)
+	case a.Differs:
+		e.Log.Warn("the rules folder differs from the configuration in force, which stays; `streamgauge apply` switches", "version", a.Version, "rules", e.Config.Rules)
+	}
+	return nil
+}
+
+func (e *Env) startIntake(ctx context.Context, group *errgroup.Group, t *topology.Topology) {
+	stage := t.Stage(topology.StageIntake)
+	for i := range e.Config.Intake.Workers {
+		name := fmt.Sprintf("%s-%d-%d", stage.Name, e.Ordinal, i)
+		w := &intakeWorker{env: e, stage: stage, name: name, log: e.Log.With("stage", stage.Name)}
+		group.Go(func() error { return w.run(ctx) })
+	}
+}
+
+func (e *Env) startMonitor(ctx context.Context, group *errgroup.Group, t *topology.Topology, admin *kadm.Client, windows store.Store) error {
+	id, err := topicID(ctx, admin, schemas.Events.Name)
+	if err != nil {
+		return err
+	}
+	stage := t.Stage(topology.StageMonitor)
+	configs := newConfigurations(e, admin)
+	for i := range min(e.Config.Monitor.Lanes, int(e.Config.Kafka.Partitions)) {
+		name := fmt.Sprintf("%s-%d-%d", stage.Name, e.Ordinal, i)
+		l := &lane{env: e, name: name, stage: stage, configs: configs, store: windows, topicID: id, log: e.Log.With("stage", stage.Name, "lane", name)}
+		group.Go(func() error { return l.run(ctx) })
+	}
+	return nil
+}
+
+func (e *Env) runArchive(ctx context.Context, t *topology.Topology) error {
+	return archive.Run(ctx, archive.Config{})
+}

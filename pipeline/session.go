@@ -1,0 +1,114 @@
+package pipeline
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/streamgauge/streamgauge/schemas"
+	"github.com/streamgauge/streamgauge/topology"
+)
+
+// session is one lane's member of the monitor group and its producer, whose transactions carry results, facts and offsets together.
+// It is kgo's GroupTransactSession behind what the lane needs of it, so that another form can take its place. After an error of end it
+// must be closed and made again under the same transactional id: the commit may have been applied, and going on writes a batch twice.
+type session struct {
+	gts *kgo.GroupTransactSession
+
+	mu      sync.Mutex
+	changes []ownership // since the lane last asked
+}
+
+// ownership is one change of what the lane owns.
+type ownership struct {
+	partition int32
+	gained    bool
+	committed int64 // of a gained partition: the group's committed offset, −1 for none
+}
+
+// newSession joins the group as a static member: a restarted process has its partitions back at once, and its first InitProducerID
+// fences and ends what its predecessor left open.
+func newSession(env *Env, stage *topology.Stage, name string) (*session, error) {
+	s := &session{}
+	gts, err := kgo.NewGroupTransactSession(append(env.kafkaOpts(name),
+		kgo.ConsumerGroup(stage.Group),
+		kgo.ConsumeTopics(schemas.Events.Name),
+		kgo.TransactionalID("streamgauge-"+name),
+		kgo.InstanceID("streamgauge-"+name),
+		kgo.Balancers(kgo.CooperativeStickyBalancer()),
+		kgo.BlockRebalanceOnPoll(),
+		kgo.RecordPartitioner(kgo.ManualPartitioner()),
+		kgo.TransactionTimeout(txnTimeout),
+		kgo.ConcurrentTransactionsBackoff(concurrentBackoff),
+		kgo.SessionTimeout(sessionTimeout),
+		kgo.HeartbeatInterval(heartbeatInterval),
+		kgo.FetchMaxWait(500*time.Millisecond),
+		kgo.OnOffsetsFetched(s.gained),
+		kgo.OnPartitionsRevoked(s.lost),
+		kgo.OnPartitionsLost(s.lost),
+	)...)
+	if err != nil {
+		return nil, fmt.Errorf("kafka: %s: %w", name, err)
+	}
+	s.gts = gts
+	return s, nil
+}
+
+// gained runs when the committed offsets of newly assigned partitions are known, before any of their records is polled.
+func (s *session) gained(_ context.Context, _ *kgo.Client, resp *kmsg.OffsetFetchResponse) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, g := range resp.Groups {
+		for _, t := range g.Topics {
+			for _, p := range t.Partitions {
+				s.changes = append(s.changes, ownership{partition: p.Partition, gained: true, committed: p.Offset})
+			}
+		}
+	}
+	return nil
+}
+
+func (s *session) lost(_ context.Context, _ *kgo.Client, parts map[string][]int32) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, ps := range parts {
+		for _, p := range ps {
+			s.changes = append(s.changes, ownership{partition: p})
+		}
+	}
+}
+
+// owned takes the changes of ownership since the last call, in order.
+func (s *session) owned() []ownership {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	out := s.changes
+	s.changes = nil
+	return out
+}
+
+// poll waits at most wait for records; rebalances are blocked from here until allow.
+func (s *session) poll(ctx context.Context, wait time.Duration, limit int) kgo.Fetches {
+	ctx, cancel := context.WithTimeout(ctx, wait)
+	defer cancel()
+	return s.gts.PollRecords(ctx, limit)
+}
+
+func (s *session) allow() { s.gts.AllowRebalance() }
+
+func (s *session) begin() error { return s.gts.Begin() }
+
+// end commits or aborts the open transaction. committed is false without an error where a rebalance or a broker made an abort of it:
+// the consumer is rewound and the same records come again. An error is final for the session.
+func (s *session) end(ctx context.Context, commit bool) (committed bool, err error) {
+	// The last transaction of a lane that is told to stop still ends: it gets a deadline of its own.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), requestTimeout+txnTimeout)
+	defer cancel()
+	return s.gts.End(ctx, kgo.TransactionEndTry(commit))
+}
+
+func (s *session) close() { s.gts.CloseAllowingRebalance() }
