@@ -82,7 +82,7 @@ func (w *intakeWorker) round(ctx context.Context, cl *kgo.Client) error {
 	if ctx.Err() != nil {
 		return nil
 	}
-	if err := fetchError(fetches); err != nil {
+	if err := fetchError(w.log, fetches); err != nil {
 		return err
 	}
 	produced := kgo.AbortingFirstErrPromise(cl)

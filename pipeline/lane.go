@@ -110,7 +110,7 @@ func (l *lane) turn(ctx context.Context) error {
 	if err := l.takeOwnership(ctx); err != nil {
 		return err
 	}
-	if err := fetchError(fetches); err != nil {
+	if err := fetchError(l.log, fetches); err != nil {
 		return err
 	}
 	if fetches.NumRecords() > 0 {
@@ -130,19 +130,6 @@ func (l *lane) pollWait() time.Duration {
 		}
 	}
 	return time.Second
-}
-
-// fetchError finds what a fetch cannot go on from; being told to wait or to stop is not an error.
-func fetchError(fetches kgo.Fetches) error {
-	var err error
-	fetches.EachError(func(topic string, p int32, e error) {
-		switch {
-		case errors.Is(e, context.DeadlineExceeded), errors.Is(e, context.Canceled), errors.Is(e, kgo.ErrClientClosed), err != nil:
-		default:
-			err = &HaltError{Partition: p, Reason: fmt.Sprintf("reading %s: %v. If the log was truncated or the topic recreated, what was judged and what is there no longer belong together", topic, e)}
-		}
-	})
-	return err
 }
 
 func (l *lane) takeOwnership(ctx context.Context) error {

@@ -38,7 +38,7 @@ type Disorder struct {
 	Repeats         int // a recent record once more
 	Conflicts       int // a recent id with another amount or time
 	Future          int // stamped 30 days or more after Now
-	BeyondRetention int // stamped more than Retention before the customer's newest event
+	BeyondRetention int // stamped Retention or more before the customer's newest event
 	Poison          int // broken bytes
 }
 

@@ -82,8 +82,8 @@ func (s *disorder) make(d draft) draft {
 		old := s.recent[s.random.below(uint64(len(s.recent)))]
 		if d.class == BeyondRetention {
 			d.account = old.account
-			newest := g.accounts.list[d.account].newest
-			return s.fresh(d, BeyondRetention, newest-g.cfg.Retention.Milliseconds()-s.random.between(0, day))
+			horizon := g.accounts.list[d.account].newest - g.cfg.Retention.Milliseconds()
+			return s.fresh(d, BeyondRetention, horizon-max(s.random.between(-day, day), 0)) // half of them exactly at the horizon
 		}
 		old.class, old.arrival, old.seq = d.class, d.arrival, d.seq
 		if d.class == Conflict {

@@ -35,7 +35,7 @@ const (
 	Repeat                       // a record that was sent before, byte for byte
 	Conflict                     // a known id with another amount or time
 	Future                       // a stamp far ahead of Config.Now
-	BeyondRetention              // older than the customer's newest event by more than Config.Retention
+	BeyondRetention              // older than the customer's newest event by Config.Retention or more
 	Poison                       // bytes that are no event
 	NumClasses
 )

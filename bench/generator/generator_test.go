@@ -2,10 +2,12 @@ package generator
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"flag"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -190,24 +192,38 @@ func TestGenerator_EndlessStreamGoesOnPeriodAfterPeriod(t *testing.T) {
 			t.Errorf("period %d holds %d records, want about 10,000", k, n)
 		}
 	}
-	dormant := map[string]int64{}
 	planted := map[string]int{}
 	for _, l := range g.Labels() {
-		if l.Near {
-			continue
-		}
-		planted[l.Pattern]++
-		if l.Pattern == dormantRule {
-			if last := dormant[l.Customer]; last > 0 && l.First-last < 180*day {
-				t.Errorf("customer %s woke after %d days", l.Customer, (l.First-last)/day)
-			}
-			dormant[l.Customer] = l.Last
+		if !l.Near {
+			planted[l.Pattern]++
 		}
 	}
 	for _, p := range patterns {
 		if n := planted[p.rule]; n < 10 {
 			t.Errorf("%d planted %s in six periods, want 2 in each", n, p.rule)
 		}
+	}
+}
+
+func TestGenerator_ADormantCustomerWakesOnlyAfterHalfAYear(t *testing.T) {
+	cfg := Default(testStart)
+	cfg.Events, cfg.PerPeriod, cfg.Customers = 0, 10_000, 100 // 10 dormant ones, 5 of them due in every 90 days
+	g, _ := collect(t, cfg, 80_000)
+	last, woken := map[string]int64{}, 0
+	labels := g.Labels()
+	slices.SortFunc(labels, func(a, b Label) int { return cmp.Compare(a.First, b.First) })
+	for _, l := range labels {
+		if l.Pattern != dormantRule {
+			continue
+		}
+		if before, ok := last[l.Customer]; ok && l.First-before < 180*day {
+			t.Errorf("customer %s woke after %d days", l.Customer, (l.First-before)/day)
+		}
+		last[l.Customer] = l.Last
+		woken++
+	}
+	if woken < 15 {
+		t.Errorf("only %d customers woke", woken)
 	}
 }
 

@@ -2,6 +2,7 @@ package oracle_test
 
 import (
 	"context"
+	"fmt"
 	"hash/fnv"
 	"math/rand/v2"
 	"testing"
@@ -15,10 +16,28 @@ import (
 )
 
 const (
-	start      = int64(1_767_225_600_000)                        // 2026-01-01
-	appended   = start + 91*24*int64(time.Hour/time.Millisecond) // just behind the generated period
+	hour       = int64(time.Hour / time.Millisecond)
+	day        = 24 * hour
+	start      = int64(1_767_225_600_000) // 2026-01-01
+	appended   = start + 91*day           // just behind the generated period
 	partitions = 3
 )
+
+// unfiltered are features that the library has none of: without a filter, and of every function.
+var unfiltered = []struct {
+	oracle.Feature
+	expr string
+}{
+	{oracle.Feature{Name: "n", Func: oracle.Count, Window: hour}, "count('1h')"},
+	{oracle.Feature{Name: "n30", Func: oracle.Count, Window: 30 * day}, "count('30d')"},
+	{oracle.Feature{Name: "sum", Func: oracle.Sum, Window: 6 * hour}, "sum('6h', amount)"},
+	{oracle.Feature{Name: "avg", Func: oracle.Avg, Window: day}, "avg('1d', amount)"},
+	{oracle.Feature{Name: "avg_in", Func: oracle.Avg, Window: 7 * day, Side: schemas.SideIn}, "avg('7d', amount, direction == 'IN')"},
+	{oracle.Feature{Name: "low", Func: oracle.Min, Window: day}, "min('1d', amount)"},
+	{oracle.Feature{Name: "high", Func: oracle.Max, Window: 7 * day}, "max('7d', amount)"},
+	{oracle.Feature{Name: "names", Func: oracle.Distinct, Window: 30 * day, Field: schemas.FieldCounterparty}, "distinct('30d', counterparty)"},
+	{oracle.Feature{Name: "places", Func: oracle.Distinct, Window: day, Field: schemas.FieldCountry, Side: schemas.SideOut}, "distinct('1d', country, direction == 'OUT')"},
+}
 
 // engine is the engine's operators without a server around them: intake's chain, a log per partition, monitor's chain.
 type engine struct {
@@ -34,11 +53,19 @@ type engine struct {
 
 func newEngine(t *testing.T) *engine {
 	t.Helper()
-	checker, err := oracle.NewChecker(oracle.Default())
+	cfg := oracle.Default()
+	folder := rule.Library()
+	more := "features:\n"
+	for _, f := range unfiltered {
+		cfg.Features = append(cfg.Features, f.Feature)
+		more += fmt.Sprintf("  - {name: %s, expr: %q}\n", f.Name, f.expr)
+	}
+	folder = append(folder, schemas.SnapshotFile{Name: "zz_more.yaml", Content: more})
+	checker, err := oracle.NewChecker(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
-	set, err := rule.Compile(&schemas.Snapshot{Version: 1, Files: rule.Library()})
+	set, err := rule.Compile(&schemas.Snapshot{Version: 1, Files: folder})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -177,10 +177,7 @@ func run(ctx context.Context, cfg Config, w warehouse, h *health) error {
 	}
 	err = a.poll(run)
 	failed(nil)
-	a.mu.Lock()
-	a.closed = true
-	a.mu.Unlock()
-	a.release(nil, nil)
+	a.close()
 	a.client.CloseAllowingRebalance()
 	if ctx.Err() != nil {
 		return nil

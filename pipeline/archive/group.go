@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -106,13 +108,13 @@ func (a *archive) start(ctx context.Context, p *assignment) {
 	}()
 }
 
-// release ends assignments, all of them for nil, and waits for it. Why is errFenced where the partitions belong to somebody else already:
-// then nothing more is inserted or committed.
+// release ends the assignments of partitions, of none where the client has none to name, and waits for it. Why is errFenced where they
+// belong to somebody else already: then nothing more is inserted or committed.
 func (a *archive) release(partitions []int32, why error) {
 	a.mu.Lock()
 	var ending []*assignment
-	for n, p := range a.owned {
-		if partitions == nil || contains(partitions, n) {
+	for _, n := range partitions {
+		if p := a.owned[n]; p != nil {
 			ending = append(ending, p)
 			delete(a.owned, n)
 		}
@@ -126,13 +128,13 @@ func (a *archive) release(partitions []int32, why error) {
 	}
 }
 
-func contains(ps []int32, p int32) bool {
-	for _, q := range ps {
-		if q == p {
-			return true
-		}
-	}
-	return false
+// close ends every assignment in peace; none starts afterwards.
+func (a *archive) close() {
+	a.mu.Lock()
+	a.closed = true
+	all := slices.Collect(maps.Keys(a.owned))
+	a.mu.Unlock()
+	a.release(all, nil)
 }
 
 // commit records offset as the group's, with an intent or none, and waits for the answer. It fails with errFenced where this member has

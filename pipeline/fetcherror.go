@@ -1,0 +1,47 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// fetchError finds what a stage cannot go on from. Broken connections, and a group that a member must join again, the client mends by
+// itself; they are logged. A halt's message says what to look at.
+func fetchError(log *slog.Logger, fetches kgo.Fetches) error {
+	var halt error
+	fetches.EachError(func(topic string, p int32, err error) {
+		switch {
+		case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled), errors.Is(err, kgo.ErrClientClosed), halt != nil:
+		case errors.Is(err, kerr.FencedInstanceID):
+			halt = fmt.Errorf("another process runs under this one's names; give each replica its own STREAMGAUGE_ORDINAL: %w", err)
+		case isLost(err):
+			halt = &HaltError{Partition: p, Reason: fmt.Sprintf("reading %s: %v. The log was truncated or the topic recreated: what was judged and what is there no longer belong together", topic, err)}
+		case isRefused(err):
+			halt = fmt.Errorf("reading %s: %w", topic, err)
+		default:
+			log.Warn("reading is disturbed, trying on", "topic", topic, "partition", p, "error", err)
+		}
+	})
+	return halt
+}
+
+// isLost is an error after which the position in the log means nothing any more.
+func isLost(err error) bool {
+	var loss *kgo.ErrDataLoss
+	return errors.As(err, &loss) || errors.Is(err, kerr.OffsetOutOfRange) || errors.Is(err, kerr.UnknownTopicID) || errors.Is(err, kerr.InconsistentTopicID)
+}
+
+// isRefused is an error that only another configuration ends.
+func isRefused(err error) bool {
+	for _, refusal := range []error{kerr.TopicAuthorizationFailed, kerr.GroupAuthorizationFailed, kerr.ClusterAuthorizationFailed, kerr.SaslAuthenticationFailed, kerr.UnsupportedVersion} {
+		if errors.Is(err, refusal) {
+			return true
+		}
+	}
+	return false
+}
