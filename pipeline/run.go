@@ -106,5 +106,9 @@ func (e *Env) startMonitor(ctx context.Context, group *errgroup.Group, t *topolo
 }
 
 func (e *Env) runArchive(ctx context.Context, t *topology.Topology) error {
-	return archive.Run(ctx, archive.Config{})
+	stage := t.Stage(topology.StageArchive)
+	return archive.Run(ctx, archive.Config{
+		Kafka: e.kafkaOpts(stage.Name), ClickHouse: e.Config.ClickHouse.URL, Options: archive.Options{Database: e.Config.ClickHouse.Database},
+		Topic: stage.From[0], Rejected: schemas.RejectedRecords.Name, Group: stage.Group, Logger: e.Log.With("stage", stage.Name),
+	})
 }

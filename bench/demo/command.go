@@ -2,6 +2,8 @@ package demo
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"os"
 
 	"github.com/streamgauge/streamgauge/bench/input"
@@ -15,14 +17,36 @@ type Command struct {
 	Out        string   `help:"Folder for facts.jsonl, results.jsonl and rejected.jsonl." default:"demo-out" placeholder:"DIR"`
 	Clickhouse string   `help:"Use this ClickHouse instead of the embedded engine." placeholder:"URL"`
 	NoArchive  bool     `help:"Run without ClickHouse."`
+	Events     int64    `help:"How many generated events to stream." default:"200000"`
+	Seed       uint64   `help:"Of the generated traffic: the same seed is the same traffic." default:"1"`
 }
 
 // Run implements the verb.
 func (c Command) Run(ctx context.Context) error {
+	choice := archiveChoice{Off: c.NoArchive, URL: c.Clickhouse}
+	if len(c.Input) == 0 {
+		return c.runLive(ctx, choice)
+	}
 	m, err := input.ParseMapping(c.Map)
 	if err != nil {
 		return err
 	}
-	choice := archiveChoice{Off: c.NoArchive, URL: c.Clickhouse}
 	return RunFile(ctx, FileOptions{Input: c.Input, Mapping: m, Rules: c.Rules, Out: c.Out, Archive: choice, Stdout: os.Stdout})
+}
+
+func (c Command) runLive(ctx context.Context, choice archiveChoice) error {
+	var bad []error
+	if c.Map != "" {
+		bad = append(bad, fmt.Errorf("--map %s: it names a file's columns; give the file by --input", c.Map))
+	}
+	if c.Rules != "" {
+		bad = append(bad, fmt.Errorf("--rules %s: generated traffic is held against an oracle of the built-in rules; try your own on a file by --input", c.Rules))
+	}
+	if c.Events < 1 {
+		bad = append(bad, fmt.Errorf("--events %d: give at least 1", c.Events))
+	}
+	if err := errors.Join(bad...); err != nil {
+		return err
+	}
+	return RunLive(ctx, LiveOptions{Events: c.Events, Seed: c.Seed, Archive: choice, Stdout: os.Stdout})
 }

@@ -126,24 +126,27 @@ func TestOracle_UncountedForeignAndIncomingEvents(t *testing.T) {
 	}
 }
 
+// streamsCase is one case of kafka-streams-sliding.json.
+type streamsCase struct {
+	Name    string
+	Grace   int64          `json:"grace_ms"`
+	Events  []streamsEvent `json:"events_in_arrival_order"`
+	Windows []struct {
+		Key     string
+		End     int64
+		Members []int64
+	} `json:"final_windows_ending_at_an_event"`
+}
+
+type streamsEvent struct {
+	Key       string
+	Value, TS int64
+}
+
 // TestOracle_KafkaStreamsSlidingWindows: [t−10, t] there is (t−11, t] here. The final members of the window that ends at an event are what
 // the event itself sees where all arrive in order of time, and those of them that came before it where they do not.
 func TestOracle_KafkaStreamsSlidingWindows(t *testing.T) {
-	var file struct {
-		Cases []struct {
-			Name   string
-			Grace  int64 `json:"grace_ms"`
-			Events []struct {
-				Key       string
-				Value, TS int64
-			} `json:"events_in_arrival_order"`
-			Windows []struct {
-				Key     string
-				End     int64
-				Members []int64
-			} `json:"final_windows_ending_at_an_event"`
-		}
-	}
+	var file struct{ Cases []streamsCase }
 	if err := json.NewDecoder(open(t, "rule-scenarios/kafka-streams-sliding.json")).Decode(&file); err != nil {
 		t.Fatal(err)
 	}
@@ -152,47 +155,45 @@ func TestOracle_KafkaStreamsSlidingWindows(t *testing.T) {
 		if c.Grace == 0 {
 			continue // drops late events, which the contract never does
 		}
-		for _, inOrder := range []bool{false, true} {
-			events := slices.Clone(c.Events)
-			if inOrder {
-				slices.SortStableFunc(events, func(a, b struct {
-					Key       string
-					Value, TS int64
-				}) int {
-					return int(a.TS - b.TS)
-				})
-			}
-			l := newLog(t, plain(day, Feature{Name: "n", Func: Count, Window: 11}, Feature{Name: "sum", Func: Sum, Window: 11}))
-			arrived := map[string][]int64{}
-			for _, e := range events {
-				x := pay(fmt.Sprint(e.Key, e.Value), e.TS, e.Value)
-				x.Customer = e.Key
-				w := l.step(x)
-				arrived[e.Key] = append(arrived[e.Key], e.Value)
-				for _, win := range c.Windows {
-					if win.Key != e.Key || win.End != e.TS {
-						continue
-					}
-					var n, sum int64
-					for _, m := range win.Members {
-						if slices.Contains(arrived[e.Key], m) {
-							n, sum = n+1, sum+m
-						}
-					}
-					if inOrder && int(n) != len(win.Members) {
-						t.Errorf("%s: %s ends at %d with %d of %d members", c.Name, e.Key, e.TS, n, len(win.Members))
-					}
-					what := fmt.Sprintf("%s, %s at %d, in order %v", c.Name, e.Key, e.TS, inOrder)
-					l.feature(what, w, "n", fmt.Sprint(n))
-					l.feature(what, w, "sum", fmt.Sprint(sum))
-					windows++
-				}
-			}
-		}
+		windows += c.replay(t, false)
+		slices.SortStableFunc(c.Events, func(a, b streamsEvent) int { return int(a.TS - b.TS) })
+		windows += c.replay(t, true)
 	}
 	if windows != 2*(19+3) {
 		t.Errorf("%d windows compared, want 44", windows)
 	}
+}
+
+// replay feeds the case's events as they stand and returns how many windows were compared.
+func (c *streamsCase) replay(t *testing.T, inOrder bool) (windows int) {
+	t.Helper()
+	l := newLog(t, plain(day, Feature{Name: "n", Func: Count, Window: 11}, Feature{Name: "sum", Func: Sum, Window: 11}))
+	arrived := map[string][]int64{}
+	for _, e := range c.Events {
+		x := pay(fmt.Sprint(e.Key, e.Value), e.TS, e.Value)
+		x.Customer = e.Key
+		w := l.step(x)
+		arrived[e.Key] = append(arrived[e.Key], e.Value)
+		for _, win := range c.Windows {
+			if win.Key != e.Key || win.End != e.TS {
+				continue
+			}
+			var n, sum int64
+			for _, m := range win.Members {
+				if slices.Contains(arrived[e.Key], m) {
+					n, sum = n+1, sum+m
+				}
+			}
+			if inOrder && int(n) != len(win.Members) {
+				t.Errorf("%s: %s ends at %d with %d of %d members", c.Name, e.Key, e.TS, n, len(win.Members))
+			}
+			what := fmt.Sprintf("%s, %s at %d, in order %v", c.Name, e.Key, e.TS, inOrder)
+			l.feature(what, w, "n", fmt.Sprint(n))
+			l.feature(what, w, "sum", fmt.Sprint(sum))
+			windows++
+		}
+	}
+	return windows
 }
 
 // handbookFeatures are the features of the handbook's c_ columns, in their order.

@@ -2,6 +2,7 @@ package rule
 
 import (
 	"fmt"
+	"math"
 	"math/big"
 	"math/rand/v2"
 	"strings"
@@ -189,5 +190,26 @@ func TestScaleMoney_AgreesWithBigNumbers(t *testing.T) {
 		if got, ok := scaleMoney(a, num, den); ok != fits || ok && got != w {
 			t.Fatalf("%s·%d/%d: got %s %v, want %s", a.Decimal(), num, den, got.Decimal(), ok, want)
 		}
+	}
+}
+
+func TestFloatMicros_IsTheExactValueRoundedHalfEven(t *testing.T) {
+	for _, f := range []float64{0, 1, -1, 0.1, 0.5e-6, 1.5e-6, 2.5e-6, -2.5e-6, 1 / 3.0, 1e31, -1.7e32, 1.7014118e32, 1e-300, 123456789.123456789, math.Pi * 1e20,
+		math.SmallestNonzeroFloat64, 1 << 53, 0x1p-20, 3 * 0x1p-21, 8.0625e-2} {
+		got, ok := floatMicros(f)
+		want := roundEven(inMicros(new(big.Rat).SetFloat64(f)))
+		w, fits := bigInt128(want)
+		fits = fits && w.Cmp(decimalMax) < 0 && w.Cmp(decimalMax.Neg()) > 0
+		if fits && !ok || ok && got != w {
+			t.Errorf("%v: got %v %v, want %v", f, got.Decimal(), ok, want)
+		}
+	}
+	for _, f := range []float64{math.NaN(), math.Inf(1), math.Inf(-1), 1.8e32, math.MaxFloat64} {
+		if v, ok := floatMicros(f); ok {
+			t.Errorf("%v: got %v", f, v)
+		}
+	}
+	if want, _ := bigInt128(new(big.Int).Exp(big.NewInt(10), big.NewInt(38), nil)); want != decimalMax {
+		t.Error("decimalMax is not 10³⁸")
 	}
 }

@@ -195,8 +195,6 @@ type running struct {
 }
 
 // start runs an archive as Run does, on what tamper makes of its warehouse.
-var dbgN atomic.Int64
-
 func (b *bed) start(tamper func(warehouse) warehouse) *running {
 	b.t.Helper()
 	b.migrated()
@@ -204,9 +202,6 @@ func (b *bed) start(tamper func(warehouse) warehouse) *running {
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	dbg := dbgN.Add(1)
-	df, _ := os.Create(fmt.Sprintf("/tmp/h-archive/kgo.%d.log", dbg))
-	cfg.Kafka = append([]kgo.Opt{kgo.WithLogger(kgo.BasicLogger(df, kgo.LogLevelDebug, func() string { return time.Now().Format("05.000 ") }))}, cfg.Kafka...)
 	var w warehouse = b.table()
 	if tamper != nil {
 		w = tamper(w)
