@@ -19,7 +19,7 @@ func (Assess) Process(_ context.Context, b *Batch) error {
 	for _, it := range b.Items {
 		f := &it.Fact
 		f.Outcome = schemas.Assessed
-		f.Assessment = schemas.AssessmentGUID(b.State.Generation, b.State.Partition, &it.Event, 0)
+		f.Assessment = schemas.AssessmentGUID(b.State.Generation, b.State.Partition, it.Offset, &it.Event)
 		eventType := schemas.OperationPending
 		switch {
 		case f.InitialLevel >= set.Policy.HumanFrom:

@@ -63,7 +63,7 @@ func dedupe(s *State, it *Item) {
 		return
 	}
 	if state, given := e.Text(schemas.FieldState); given && !s.Current().Policy.KnownState(state) {
-		it.Reject(ReasonUnknownState, fmt.Sprintf("state %q is in neither list of the policy; add it to counted_states or uncounted_states", state))
+		it.Reject(ReasonUnknownState, fmt.Sprintf("state %q is in neither list of the policy; add it to policy.counted or policy.uncounted", state))
 	}
 }
 

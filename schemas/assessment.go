@@ -37,9 +37,11 @@ type Assessment struct {
 	GroundCode   string // from the classifier; only where a human decided
 }
 
-// AssessmentGUID derives the guid of the n-th assessment of an event from the log alone, so that a retry gives the same bytes. It is a
-// UUIDv8: 16 bits generation, 16 bits partition (a decision finds its partition without a lookup), 90 bits of SHA-256 over the identity.
-func AssessmentGUID(generation, partition int32, e *Event, n uint32) string {
+// AssessmentGUID derives the guid of the assessment of an event at a place of topic events from the log alone, so that a retry gives the
+// same bytes. It is a UUIDv8: 16 bits generation, 16 bits partition (a decision finds its partition without a lookup), 90 bits of
+// SHA-256 over the identity and the offset. The offset is in it because a producer may use an id again once the first event has left
+// retention: two assessments, and a consumer who dedupes by id must see both.
+func AssessmentGUID(generation, partition int32, offset int64, e *Event) string {
 	h := sha256.New()
 	for _, s := range []string{e.Organisation, e.Team, e.Customer, e.ID} {
 		var l [4]byte
@@ -48,7 +50,7 @@ func AssessmentGUID(generation, partition int32, e *Event, n uint32) string {
 		h.Write([]byte(s))
 	}
 	h.Write([]byte{byte(e.Side), byte(e.Kind)})
-	h.Write(binary.BigEndian.AppendUint32(nil, n))
+	h.Write(binary.BigEndian.AppendUint64(nil, uint64(offset)))
 	var u [16]byte
 	binary.BigEndian.PutUint16(u[0:], uint16(generation))
 	binary.BigEndian.PutUint16(u[2:], uint16(partition))

@@ -16,7 +16,7 @@ var uuid8 = regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-8[0-9a-f]{3}-[89ab][0-9
 func TestAssessmentGUID_CarriesGenerationAndPartition(t *testing.T) {
 	for generation := int32(0); generation < 65_536; generation += 257 {
 		for _, partition := range []int32{0, 1, 17, 255, 256, 65_535} {
-			guid := schemas.AssessmentGUID(generation, partition, &schemas.Event{ID: "a"}, 0)
+			guid := schemas.AssessmentGUID(generation, partition, 0, &schemas.Event{ID: "a"})
 			if !uuid8.MatchString(guid) {
 				t.Fatalf("%s is no UUIDv8", guid)
 			}
@@ -31,14 +31,14 @@ func TestAssessmentGUID_CarriesGenerationAndPartition(t *testing.T) {
 	}
 }
 
-// TestAssessmentGUID_DistinctForDistinctIdentities: names that meet when written one behind the other, sides, kinds and numbers.
+// TestAssessmentGUID_DistinctForDistinctIdentities: names that meet when written one behind the other, sides, kinds and places in the log.
 func TestAssessmentGUID_DistinctForDistinctIdentities(t *testing.T) {
 	texts := []string{"", "a", "ab", "b", "a\x00", "\x00a", "\x00\x00\x00\x01a", "ba"}
 	guids := map[string]schemas.Event{}
 	n := 0
-	put := func(e schemas.Event, number uint32) {
+	put := func(e schemas.Event, number int64) {
 		n++
-		guid := schemas.AssessmentGUID(1, 2, &e, number)
+		guid := schemas.AssessmentGUID(1, 2, number, &e)
 		if had, ok := guids[guid]; ok {
 			t.Fatalf("%+v and %+v share %s", had, e, guid)
 		}
@@ -55,7 +55,7 @@ func TestAssessmentGUID_DistinctForDistinctIdentities(t *testing.T) {
 	}
 	for side := range schemas.Side(3) {
 		for kind := schemas.KindPayment; kind <= schemas.KindTransaction; kind++ {
-			for number := range uint32(300) {
+			for number := range int64(300) {
 				put(schemas.Event{ID: "one", Side: side, Kind: kind}, number)
 			}
 		}
@@ -68,19 +68,22 @@ func TestAssessmentGUID_DistinctForDistinctIdentities(t *testing.T) {
 // TestAssessmentGUID_FollowsFromTheLogAlone: a retry, on any machine, gives the same bytes; nothing but the identity is in it.
 func TestAssessmentGUID_FollowsFromTheLogAlone(t *testing.T) {
 	e := wholeEvent()
-	guid := schemas.AssessmentGUID(1, 17, &e, 0)
-	if want := "00010011-88b3-848e-9809-1c63b4748871"; guid != want {
+	guid := schemas.AssessmentGUID(1, 17, 0, &e)
+	if want := "00010011-286e-8e6d-adac-8082706637dd"; guid != want {
 		t.Errorf("%s, was %s: an assessment would be reported twice", guid, want)
 	}
+	if again := schemas.AssessmentGUID(1, 17, 1, &e); again == guid {
+		t.Error("an id that is used again, at another place of the log, has the first one's guid")
+	}
 	e.Time, e.Amount, e.State, e.Origin, e.Attributes = 1, 2, "DECLINED", schemas.Origin{Topic: "other"}, nil
-	if got := schemas.AssessmentGUID(1, 17, &e, 0); got != guid {
+	if got := schemas.AssessmentGUID(1, 17, 0, &e); got != guid {
 		t.Errorf("%s, with another payload %s", guid, got)
 	}
 }
 
 // TestCloudEventID_OnePerTypeAndNeverTheGUID: pending and completed of one assessment are two events.
 func TestCloudEventID_OnePerTypeAndNeverTheGUID(t *testing.T) {
-	guid := schemas.AssessmentGUID(1, 2, &schemas.Event{ID: "a"}, 0)
+	guid := schemas.AssessmentGUID(1, 2, 0, &schemas.Event{ID: "a"})
 	pending, completed := schemas.CloudEventID(guid, schemas.OperationPending), schemas.CloudEventID(guid, schemas.OperationCompleted)
 	if pending == completed || pending == guid || completed == guid || !uuid8.MatchString(pending) || !uuid8.MatchString(completed) {
 		t.Errorf("guid %s pending %s completed %s", guid, pending, completed)

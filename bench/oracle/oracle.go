@@ -285,5 +285,5 @@ func (o *Oracle) assess(c *customer, w *Want) {
 		}
 	}
 	w.Open = w.Level >= o.cfg.HumanFrom
-	w.Assessment = schemas.AssessmentGUID(o.cfg.Generation, w.Partition, e, 0)
+	w.Assessment = schemas.AssessmentGUID(o.cfg.Generation, w.Partition, w.Offset, e)
 }

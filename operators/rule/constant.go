@@ -2,7 +2,7 @@ package rule
 
 import (
 	"cmp"
-	"fmt"
+	"errors"
 	"math"
 	"math/big"
 	"strconv"
@@ -190,7 +190,7 @@ func foldInts(op string, a, b int64) (c constant, ok bool, err error) {
 		return c, false, nil
 	}
 	if fault != "" {
-		return c, false, fmt.Errorf("%s", fault)
+		return c, false, errors.New(fault)
 	}
 	return intConstant(v), true, nil
 }
@@ -206,14 +206,14 @@ func foldDecimals(op string, a, b *big.Rat) (c constant, ok bool, err error) {
 		r.Mul(a, b)
 	case operators.Divide:
 		if b.Sign() == 0 {
-			return c, false, fmt.Errorf("%s", faultDivision)
+			return c, false, errors.New(faultDivision)
 		}
 		r.Quo(a, b)
 	default:
 		return c, false, nil
 	}
 	if r.Num().BitLen() > maxBits || r.Denom().BitLen() > maxBits {
-		return c, false, fmt.Errorf("%s", faultOverflow)
+		return c, false, errors.New(faultOverflow)
 	}
 	return decimalConstant(r), true, nil
 }

@@ -26,7 +26,7 @@ type expression struct {
 	tree   *ast.AST
 	leaves map[int64]leaf // by node: what resolve found out
 	bad    bool
-	make   ast.ExprFactory
+	nodes  ast.ExprFactory
 	ids    int64 // of nodes that resolve added
 
 	measured []measure // what the expression reads, in order of evaluation
@@ -53,7 +53,7 @@ const (
 
 // newExpression parses n's text. The result is never nil; it is bad where something is wrong.
 func newExpression(f *file, n *yaml.Node, params map[string]constant, sc *scope) *expression {
-	x := &expression{file: f, node: n, params: params, scope: sc, leaves: map[int64]leaf{}, make: ast.NewExprFactory()}
+	x := &expression{file: f, node: n, params: params, scope: sc, leaves: map[int64]leaf{}, nodes: ast.NewExprFactory()}
 	if c := len([]rune(n.Value)); c > maxExpression {
 		x.bad = true
 		f.at(n, "an expression of %d characters; %d are allowed: name parts of it as features", c, maxExpression)
@@ -148,26 +148,26 @@ func (x *expression) setConstant(e ast.Expr, c constant, operand bool) {
 	x.leaves[e.ID()] = leaf{is: constantLeaf, constant: c}
 	switch c.kind {
 	case Int:
-		e.SetKindCase(x.make.NewLiteral(e.ID(), types.Int(c.i)))
+		e.SetKindCase(x.nodes.NewLiteral(e.ID(), types.Int(c.i)))
 	case Text:
-		e.SetKindCase(x.make.NewLiteral(e.ID(), types.String(c.s)))
+		e.SetKindCase(x.nodes.NewLiteral(e.ID(), types.String(c.s)))
 	case Bool:
-		e.SetKindCase(x.make.NewLiteral(e.ID(), types.Bool(c.i != 0)))
+		e.SetKindCase(x.nodes.NewLiteral(e.ID(), types.Bool(c.i != 0)))
 	case Double:
 		if operand {
-			e.SetKindCase(x.make.NewCall(e.ID(), decimalLeaf))
+			e.SetKindCase(x.nodes.NewCall(e.ID(), decimalLeaf))
 		} else {
-			e.SetKindCase(x.make.NewLiteral(e.ID(), types.Double(c.float())))
+			e.SetKindCase(x.nodes.NewLiteral(e.ID(), types.Double(c.float())))
 		}
 	default:
-		e.SetKindCase(x.make.NewCall(e.ID(), leafNames[c.kind]))
+		e.SetKindCase(x.nodes.NewCall(e.ID(), leafNames[c.kind]))
 	}
 }
 
 // setLeaf makes e a leaf of the kind.
 func (x *expression) setLeaf(e ast.Expr, l leaf, kind ValueKind) {
 	x.leaves[e.ID()] = l
-	e.SetKindCase(x.make.NewCall(e.ID(), leafNames[kind]))
+	e.SetKindCase(x.nodes.NewCall(e.ID(), leafNames[kind]))
 }
 
 // mistake adds one at e's place.

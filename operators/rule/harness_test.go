@@ -3,6 +3,7 @@ package rule
 import (
 	"flag"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -35,7 +36,7 @@ func feature(expr string) string {
 	return "features:\n- name: x\n  expr: |\n    " + expr + "\n"
 }
 
-// given is what one event and its history hold, as a test writes it.
+// history is what one event and its history hold, as a test writes it.
 type history struct {
 	amount string            // decimal text; "" absent
 	fields map[string]string // text fields and attr.<name>
@@ -62,6 +63,7 @@ func (h history) frame(t testing.TB, s *Set) *Frame {
 			e.SetText(fieldOf(name), v)
 		}
 	}
+	slices.SortFunc(e.Attributes, func(a, b schemas.Attribute) int { return strings.Compare(a.Name, b.Name) })
 	f := &Frame{Event: e}
 	if h.amount != "" {
 		f.Amount, f.HasAmount = money(t, h.amount), true

@@ -108,9 +108,9 @@ func (x *expression) membership(args []ast.Expr, in site) {
 		if s.Operand().Kind() == ast.IdentKind && s.Operand().AsIdent() == "params" {
 			if c := x.params[s.FieldName()]; c.list != nil {
 				x.ids++
-				first := x.make.NewUnspecifiedExpr(1<<40 + x.ids) // one element is enough for the type
+				first := x.nodes.NewUnspecifiedExpr(1<<40 + x.ids) // one element is enough for the type
 				x.setConstant(first, c.list[0], false)
-				l.SetKindCase(x.make.NewList(l.ID(), []ast.Expr{first}, nil))
+				l.SetKindCase(x.nodes.NewList(l.ID(), []ast.Expr{first}, nil))
 				x.leaves[l.ID()] = leaf{is: constantLeaf, constant: c}
 				return
 			}

@@ -92,7 +92,7 @@ type Feature struct {
 }
 
 // Compile parses, checks and plans a whole snapshot. On failure the error joins one *Mistake for everything that is wrong; the Set is nil.
-// It reads nothing but s and keeps nothing of it.
+// It reads nothing but s and keeps nothing of it but strings.
 func Compile(s *schemas.Snapshot) (*Set, error) {
 	var m mistakes
 	files := slices.Clone(s.Files)

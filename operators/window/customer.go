@@ -37,7 +37,6 @@ type Customer struct {
 type header struct {
 	lsn       int64 // offset + 1 of the last record folded in; 0 never
 	watermark int64 // largest time of an accepted payment or transaction; noTime before the first
-	first     int64 // smallest such time
 	knownFrom int64 // windows that begin before it are warming: an earlier configuration did not retain so much
 	retention int64 // of the configuration that was last adopted
 	version   int32 // of that configuration
@@ -57,7 +56,7 @@ const noTime = math.MinInt64
 // New makes a customer without history, complete under shape.
 func New(team, id string, shape *Shape) *Customer {
 	c := &Customer{team: team, id: id, shape: shape}
-	c.header = header{watermark: noTime, first: noTime, knownFrom: noTime, retention: shape.Retention, version: shape.Version, gone: noTime}
+	c.header = header{watermark: noTime, knownFrom: noTime, retention: shape.Retention, version: shape.Version, gone: noTime}
 	for _, s := range shape.Since {
 		c.left = append(c.left, leftTime{key: s.Key, time: noTime, blind: noTime})
 	}
@@ -162,9 +161,6 @@ func (c *Customer) Fold(e *schemas.Event, id uint64, base, counted bool, lsn int
 	}
 	x.bits = c.classify(&x)
 	c.watermark = max(c.watermark, e.Time)
-	if c.first == noTime || e.Time < c.first {
-		c.first = e.Time
-	}
 	c.lsn = lsn
 	return c.insert(x)
 }

@@ -14,7 +14,7 @@ const Format = 1
 
 // The stored form, in order; varints are unsigned LEB128, signed ones zigzag:
 //
-//	lsn 8 bytes big endian · format 1 byte · team, id (varint length, bytes) · watermark, first, knownFrom, gone (presence byte, varint)
+//	lsn 8 bytes big endian · format 1 byte · team, id (varint length, bytes) · watermark, knownFrom, gone (presence byte, varint)
 //	retention, version varints · since: n, then per entry key 8 bytes, time, blind (presence byte, varint)
 //	dictionary: n, then (length, bytes) · rows: n, then per row: time delta, amount, id 8, origin 4, flags 1, text ids
 //	crc32c 4 bytes over everything before it
@@ -32,7 +32,7 @@ func (c *Customer) Append(b []byte) []byte {
 	b = append(b, Format)
 	b = appendText(b, c.team)
 	b = appendText(b, c.id)
-	for _, t := range []int64{c.watermark, c.first, c.knownFrom, c.gone} {
+	for _, t := range []int64{c.watermark, c.knownFrom, c.gone} {
 		b = appendTime(b, t)
 	}
 	b = binary.AppendUvarint(b, uint64(c.retention))
@@ -82,7 +82,7 @@ func Decode(b []byte, shapes func(version int32) *Shape) (*Customer, error) {
 	c := &Customer{}
 	c.lsn = int64(binary.BigEndian.Uint64(body))
 	c.team, c.id = d.text(), d.text()
-	c.watermark, c.first, c.knownFrom, c.gone = d.time(), d.time(), d.time(), d.time()
+	c.watermark, c.knownFrom, c.gone = d.time(), d.time(), d.time()
 	c.retention = int64(d.upto(math.MaxInt64))
 	c.version = int32(d.upto(math.MaxInt32))
 	c.left = make([]leftTime, d.length(10))

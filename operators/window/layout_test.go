@@ -176,7 +176,7 @@ func TestDecode_OneStateHasOneForm(t *testing.T) {
 		b = append(append(b, times...), retention...)
 		return seal(append(append(append(b, 7), rest...), 0, 0, 0, 0)) // version 7; the checksum's place
 	}
-	none, one := []byte{0, 0, 0, 0}, []byte{1}
+	none, one := []byte{0, 0, 0}, []byte{1}
 	shapes := func(int32) *window.Shape { return plain(7, 1) }
 	for _, x := range []struct {
 		name string
@@ -185,8 +185,8 @@ func TestDecode_OneStateHasOneForm(t *testing.T) {
 	}{
 		{"empty", form(none, one, 0, 0, 0), true},
 		{"one row and two texts", form(none, one, append([]byte{0, 2, 0, 1, 'a', 1}, row(2, 1, 2, 0, 0, 0, 1)...)...), true},
-		{"presence byte 2", form([]byte{0, 0, 0, 2}, one, 0, 0, 0), false},
-		{"no time as a time", form([]byte{1, 255, 255, 255, 255, 255, 255, 255, 255, 255, 1, 0, 0, 0}, one, 0, 0, 0), false},
+		{"presence byte 2", form([]byte{0, 0, 2}, one, 0, 0, 0), false},
+		{"no time as a time", form([]byte{1, 255, 255, 255, 255, 255, 255, 255, 255, 255, 1, 0, 0}, one, 0, 0, 0), false},
 		{"long number", form(none, []byte{0x81, 0}, 0, 0, 0), false},
 		{"negative retention", form(none, []byte{255, 255, 255, 255, 255, 255, 255, 255, 255, 1}, 0, 0, 0), false},
 		{"number beyond 64 bits", form(none, []byte{255, 255, 255, 255, 255, 255, 255, 255, 255, 2}, 0, 0, 0), false},

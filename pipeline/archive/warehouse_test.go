@@ -17,7 +17,7 @@ func plainFact(partition int32, offset int64) *schemas.Fact {
 			ID: fmt.Sprintf("p-%012d", offset), Side: schemas.SideOut, Time: base + offset, Amount: 57_160_000 + offset, HasAmount: true, Present: 7, Currency: "EUR",
 			Counterparty: fmt.Sprintf("x%d", offset*104_729%50_000), Channel: "online", Country: "LV", Type: "TRANSFER",
 			Origin: schemas.Origin{Topic: "transactions", Partition: partition, Offset: offset}}}
-	f.Assessment = schemas.AssessmentGUID(1, partition, &f.Event, 0)
+	f.Assessment = schemas.AssessmentGUID(1, partition, f.Offset, &f.Event)
 	for i := range 6 {
 		f.Features = append(f.Features, schemas.Feature{Name: fmt.Sprintf("c_sum%d", i), Value: schemas.I128(offset * int64(1_000_000*(i+1))).Bytes()})
 	}
