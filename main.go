@@ -24,6 +24,7 @@ type verbs struct {
 	Demo     demo.Command `cmd:"" help:"Run the whole product with embedded servers, on generated traffic or on your own file."`
 	Run      runVerb      `cmd:"" help:"Run the stages on real servers, as a configuration file says."`
 	Apply    applyVerb    `cmd:"" help:"Validate a rules folder, publish it and switch every partition to it."`
+	Migrate  migrateVerb  `cmd:"" help:"Bring ClickHouse's tables up to date; run does the same when it starts."`
 	Describe describeVerb `cmd:"" help:"Print the topology as text and as a mermaid flow chart."`
 }
 
@@ -104,6 +105,27 @@ func (v applyVerb) Run(ctx context.Context) error {
 		fmt.Printf("configuration %d is published and begins in every partition\n", applied.Version)
 	default:
 		fmt.Printf("configuration %d in force is this folder already\n", applied.Version)
+	}
+	return nil
+}
+
+type migrateVerb struct{ configFile }
+
+// Run implements the verb.
+func (v migrateVerb) Run(ctx context.Context) error {
+	env, err := v.env()
+	if err != nil {
+		return err
+	}
+	applied, err := pipeline.Migrate(ctx, env)
+	if err != nil {
+		return err
+	}
+	for _, name := range applied {
+		fmt.Println("applied", name)
+	}
+	if len(applied) == 0 {
+		fmt.Println("the tables are up to date")
 	}
 	return nil
 }

@@ -20,7 +20,7 @@ func fetchError(log *slog.Logger, fetches kgo.Fetches) error {
 		case errors.Is(err, kerr.FencedInstanceID):
 			halt = fmt.Errorf("another process runs under this one's names; give each replica its own STREAMGAUGE_ORDINAL: %w", err)
 		case isLost(err):
-			halt = &HaltError{Partition: p, Reason: fmt.Sprintf("reading %s: %v. The log was truncated or the topic recreated: what was judged and what is there no longer belong together", topic, err)}
+			halt = &HaltError{Topic: topic, Partition: p, Reason: fmt.Sprintf("%v. The log was truncated or the topic recreated: what was judged and what is there no longer belong together", err)}
 		case isRefused(err):
 			halt = fmt.Errorf("reading %s: %w", topic, err)
 		default:

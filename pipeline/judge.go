@@ -119,7 +119,7 @@ func (l *lane) advance(ctx context.Context, state *operators.State, chain []oper
 			continue
 		case it.Event.Kind != schemas.KindControl:
 			if state.Current() == nil {
-				return &HaltError{Partition: state.Partition, Reason: fmt.Sprintf("offset %d holds data, but no control record came before it: no configuration is in force. Publish one with `streamgauge apply DIR` into an empty log", it.Offset)}
+				return halt(state.Partition, "offset %d holds data, but no control record came before it: no configuration is in force. Publish one with `streamgauge apply DIR` into an empty log", it.Offset)
 			}
 			open = append(open, it)
 			continue
@@ -130,7 +130,7 @@ func (l *lane) advance(ctx context.Context, state *operators.State, chain []oper
 		open = open[:0]
 		conf, err := l.configs.get(ctx, it.Event.Control.Version)
 		if err != nil {
-			return &HaltError{Partition: state.Partition, Reason: fmt.Sprintf("control record at offset %d: %v", it.Offset, err)}
+			return halt(state.Partition, "control record at offset %d: %v", it.Offset, err)
 		}
 		reason := ""
 		if !state.Switch(conf) {

@@ -60,12 +60,18 @@ var errRegressed = errors.New("window store went back")
 
 // HaltError is a log or a store that the lane must not go on from; somebody has to look.
 type HaltError struct {
+	Topic     string
 	Partition int32
 	Reason    string
 }
 
 func (e *HaltError) Error() string {
-	return fmt.Sprintf("partition %d of %s halted: %s", e.Partition, schemas.Events.Name, e.Reason)
+	return fmt.Sprintf("topic %s partition %d halted: %s", e.Topic, e.Partition, e.Reason)
+}
+
+// halt is a HaltError of topic events.
+func halt(partition int32, format string, args ...any) error {
+	return &HaltError{Topic: schemas.Events.Name, Partition: partition, Reason: fmt.Sprintf(format, args...)}
 }
 
 // run works until ctx ends or the lane must halt. A poisoned session is replaced by a new one under the same names.

@@ -26,13 +26,13 @@ func (l *lane) recover(ctx context.Context, number int32, committed int64) (*par
 	committed = max(committed, 0) // −1: the group never committed; a log is judged from its first record
 	switch {
 	case !marker.IsZero() && marker.TopicID != l.topicID:
-		return nil, &HaltError{number, fmt.Sprintf("the window store reflects topic %s with id %s, the broker's has id %s: the topic was recreated. Give the new log another generation, or empty the store", schemas.Events.Name, marker.TopicID, l.topicID)}
+		return nil, halt(number, "the window store reflects topic %s with id %s, the broker's has id %s: the topic was recreated. Give the new log another generation, or empty the store", schemas.Events.Name, marker.TopicID, l.topicID)
 	case marker.Offset > committed:
-		return nil, &HaltError{number, fmt.Sprintf("the window store reflects the log up to offset %d, the group committed %d: the log or the group's offsets were truncated", marker.Offset, committed)}
+		return nil, halt(number, "the window store reflects the log up to offset %d, the group committed %d: the log or the group's offsets were truncated", marker.Offset, committed)
 	}
 	history, err := l.configs.upTo(ctx, marker.Config)
 	if err != nil {
-		return nil, &HaltError{number, err.Error()}
+		return nil, halt(number, "%v", err)
 	}
 	p := &partition{number: number, state: operators.NewState(l.env.Config.Generation, number, history), pos: committed, base: marker}
 	if err := l.replay(ctx, p, marker.Offset); err != nil {
@@ -68,7 +68,7 @@ func (l *lane) replay(ctx context.Context, p *partition, from int64) error {
 	}
 	err := readRange(ctx, l.env, schemas.Events.Name, p.number, from, p.pos, func(r *kgo.Record) error {
 		if n == 0 && r.Offset > from && from == 0 {
-			return &HaltError{p.number, fmt.Sprintf("the window store does not hold this partition and the log begins at offset %d: its windows cannot be rebuilt from here", r.Offset)}
+			return halt(p.number, "the window store does not hold this partition and the log begins at offset %d: its windows cannot be rebuilt from here", r.Offset)
 		}
 		n++
 		it := items.get(len(b.items))
@@ -136,10 +136,10 @@ func (l *lane) load(ctx context.Context, b *batch) error {
 		}
 		c, err := window.Decode(values[i], p.state.Shape)
 		if err != nil {
-			return &HaltError{p.number, fmt.Sprintf("window store: %v", err)}
+			return halt(p.number, "window store: %v", err)
 		}
 		if got := schemas.CustomerKey(nil, c.Team(), c.ID()); !bytes.Equal(got, key) {
-			return &HaltError{p.number, "window store: a key holds another customer than its name says"}
+			return halt(p.number, "window store: a key holds another customer than its name says")
 		}
 		if c.LSN() > max(p.pos, marker.Offset) {
 			return fmt.Errorf("%w: partition %d: a customer is held at offset %d, this lane is at %d: it is no longer the owner", errPoisoned, p.number, c.LSN(), p.pos)

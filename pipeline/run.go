@@ -37,11 +37,13 @@ func Run(ctx context.Context, t *topology.Topology, env *Env) error {
 	if err := env.publishRules(ctx, admin); err != nil {
 		return err
 	}
+	log, err := topicID(ctx, admin, schemas.Events.Name)
+	if err != nil {
+		return err
+	}
 	group, ctx := errgroup.WithContext(ctx)
 	env.startIntake(ctx, group, t)
-	if err := env.startMonitor(ctx, group, t, admin, windows); err != nil {
-		return errors.Join(err, group.Wait())
-	}
+	env.startMonitor(ctx, group, t, admin, windows, log)
 	if env.Config.ClickHouse.URL != "" {
 		group.Go(func() error { return env.runArchive(ctx, t) })
 	}
@@ -90,19 +92,14 @@ func (e *Env) startIntake(ctx context.Context, group *errgroup.Group, t *topolog
 	}
 }
 
-func (e *Env) startMonitor(ctx context.Context, group *errgroup.Group, t *topology.Topology, admin *kadm.Client, windows store.Store) error {
-	id, err := topicID(ctx, admin, schemas.Events.Name)
-	if err != nil {
-		return err
-	}
+func (e *Env) startMonitor(ctx context.Context, group *errgroup.Group, t *topology.Topology, admin *kadm.Client, windows store.Store, log string) {
 	stage := t.Stage(topology.StageMonitor)
 	configs := newConfigurations(e, admin)
 	for i := range min(e.Config.Monitor.Lanes, int(e.Config.Kafka.Partitions)) {
 		name := fmt.Sprintf("%s-%d-%d", stage.Name, e.Ordinal, i)
-		l := &lane{env: e, name: name, stage: stage, configs: configs, store: windows, topicID: id, log: e.Log.With("stage", stage.Name, "lane", name)}
+		l := &lane{env: e, name: name, stage: stage, configs: configs, store: windows, topicID: log, log: e.Log.With("stage", stage.Name, "lane", name)}
 		group.Go(func() error { return l.run(ctx) })
 	}
-	return nil
 }
 
 func (e *Env) runArchive(ctx context.Context, t *topology.Topology) error {
@@ -111,4 +108,21 @@ func (e *Env) runArchive(ctx context.Context, t *topology.Topology) error {
 		Kafka: e.kafkaOpts(stage.Name), ClickHouse: e.Config.ClickHouse.URL, Options: archive.Options{Database: e.Config.ClickHouse.Database},
 		Topic: stage.From[0], Rejected: schemas.RejectedRecords.Name, Group: stage.Group, Logger: e.Log.With("stage", stage.Name),
 	})
+}
+
+// Migrate brings the archive's tables up to date and returns what it applied.
+func Migrate(ctx context.Context, env *Env) ([]string, error) {
+	c := env.Config.ClickHouse
+	if c.URL == "" {
+		return nil, errors.New("clickhouse.url is empty: there is no archive to migrate")
+	}
+	conn, err := archive.Open(c.URL)
+	if err != nil {
+		return nil, err
+	}
+	defer conn.Close()
+	if err := env.reach(ctx, "clickhouse", c.URL, conn.Ping); err != nil {
+		return nil, err
+	}
+	return archive.Migrate(ctx, conn, archive.Options{Database: c.Database})
 }

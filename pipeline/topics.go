@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -92,17 +93,28 @@ func checkConfigs(ctx context.Context, admin *kadm.Client, t *topology.Topology)
 	return errors.Join(errs...)
 }
 
-// topicID is the broker's id of a topic: another id is another log, whatever its name.
+// topicID is the broker's id of a topic: another id is another log, whatever its name. A topic that was just created may not be known
+// to every broker yet.
 func topicID(ctx context.Context, admin *kadm.Client, topic string) (string, error) {
-	there, err := admin.ListTopics(ctx, topic)
-	if err != nil {
-		return "", fmt.Errorf("kafka: describe topic %s: %w", topic, err)
+	for tries := 1; ; tries++ {
+		there, err := admin.ListTopics(ctx, topic)
+		if err == nil {
+			err = there[topic].Err
+		}
+		switch {
+		case err == nil:
+			return there[topic].ID.String(), nil
+		case tries == topicTries || ctx.Err() != nil:
+			return "", fmt.Errorf("kafka: describe topic %s: %w", topic, err)
+		}
+		select {
+		case <-time.After(100 * time.Millisecond):
+		case <-ctx.Done():
+		}
 	}
-	d, ok := there[topic]
-	if !ok || d.Err != nil {
-		return "", fmt.Errorf("kafka: describe topic %s: %w", topic, d.Err)
-	}
-	return d.ID.String(), nil
 }
+
+// topicTries bounds how long a new topic may take to be known: 5 s, far above what a controller needs.
+const topicTries = 50
 
 func ptr(s string) *string { return &s }
