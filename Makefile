@@ -11,6 +11,8 @@ RACE ?= -race
 # For every package; the longest one (whole-product tests under -race on two cores) takes minutes, not tens of them.
 TEST_TIMEOUT ?= 15m
 TEST_FLAGS ?=
+# Whole-product tests in virtual time need locks of the Kafka client that a bubble can wait on.
+TAGS := synctests
 # Per fuzz target.
 FUZZTIME ?= 5s
 DEMO_FLAGS ?=
@@ -68,11 +70,11 @@ servers-stop: ## stop them, by their ids
 
 .PHONY: test
 test: engine-if-possible ## all tests with -race; those that need real servers run if STREAMGAUGE_TEST_* name some
-	$(GO) test $(RACE) -timeout $(TEST_TIMEOUT) $(TEST_FLAGS) ./...
+	$(GO) test $(RACE) -tags $(TAGS) -timeout $(TEST_TIMEOUT) $(TEST_FLAGS) ./...
 
 .PHONY: test-data
 test-data: ## the longer tests, on all of ../shared/data
-	STREAMGAUGE_TEST_DATA=all $(GO) test -run Data -timeout 30m $(TEST_FLAGS) ./...
+	STREAMGAUGE_TEST_DATA=all $(GO) test -tags $(TAGS) -run Data -timeout 30m $(TEST_FLAGS) ./...
 
 # Tests of the whole product start the binary, hence build. One package at a time: they share the two servers and the clock.
 .PHONY: test-servers
@@ -85,7 +87,7 @@ fuzz: ## every fuzz target for FUZZTIME
 	@grep -roE '^func Fuzz[A-Za-z0-9_]+' --include='*_test.go' --exclude-dir='.?*' . | sort | \
 	while IFS=: read -r file func; do \
 	  printf '%s %s\n' "$$(dirname $$file)" "$${func#func }"; \
-	  $(GO) test -run '^$$' -fuzz "^$${func#func }\$$" -fuzztime $(FUZZTIME) "$$(dirname $$file)" </dev/null; \
+	  $(GO) test -run '^$$' -fuzz "^$${func#func }\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 200x "$$(dirname $$file)" </dev/null; \
 	done
 
 ##@ code
@@ -100,7 +102,7 @@ fmt-check: ## fail if something is not formatted
 
 .PHONY: vet
 vet: ## go vet
-	$(GO) vet ./...
+	$(GO) vet -tags $(TAGS) ./...
 
 .PHONY: lint
 lint: $(GOLANGCI) ## golangci-lint with the linters of .golangci.yml

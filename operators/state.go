@@ -65,7 +65,7 @@ type State struct {
 	history   []*Configuration // ascending by version, the current one last
 	customers map[string]*Customer
 	journal   []change
-	txn, run  uint64
+	txn       uint64
 	dirty     []*Customer
 	configs   int // len(history) at Begin
 	marks     window.Marks
@@ -76,7 +76,6 @@ type Customer struct {
 	*window.Customer
 	key   string
 	txn   uint64 // the transaction that last changed it
-	run   uint64 // the run that last held it
 	dirty bool   // changed since it was last handed to a flush
 }
 

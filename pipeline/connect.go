@@ -25,6 +25,7 @@ type Env struct {
 	Ordinal int    // of this process among its replicas; names its lanes
 	Dial    Dialer // how brokers are reached; nil: plain TCP
 	TLS     *tls.Config
+	Stages  []string // names of the stages that Run runs; empty: all
 
 	// Store replaces Redis in tests that break it on purpose; nil: Redis by configuration.
 	Store store.Store
@@ -36,8 +37,8 @@ type Dialer func(ctx context.Context, network, address string) (net.Conn, error)
 // Client settings (where each number comes from is in the design's measurements of franz-go and of the real broker).
 const (
 	metadataMinAge    = 20 * time.Millisecond // default 5 s: a Produce after EndTxn that gets CONCURRENT_TRANSACTIONS waits for it
-	retryBackoffMin   = 5 * time.Millisecond  // default 250 ms
-	retryBackoffMax   = 250 * time.Millisecond
+	firstBackoff      = 5 * time.Millisecond  // default 250 ms
+	lastBackoff       = 250 * time.Millisecond
 	concurrentBackoff = 2 * time.Millisecond // default 20 ms
 	txnTimeout        = 8 * time.Second      // a killed lane's transaction stalls its partitions at most so long
 	sessionTimeout    = 10 * time.Second     // a static member that does not come back is replaced after it
@@ -53,7 +54,7 @@ func (e *Env) kafkaOpts(name string) []kgo.Opt {
 		kgo.SeedBrokers(e.Config.Kafka.Brokers...),
 		kgo.ClientID("streamgauge-" + name),
 		kgo.MetadataMinAge(metadataMinAge),
-		kgo.RetryBackoffFn(func(n int) time.Duration { return min(retryBackoffMin<<min(n, 10), retryBackoffMax) }),
+		kgo.RetryBackoffFn(func(n int) time.Duration { return min(firstBackoff<<min(n, 10), lastBackoff) }),
 		kgo.RetryTimeout(requestTimeout),
 		kgo.RequiredAcks(kgo.AllISRAcks()),
 		kgo.ProducerLinger(0),

@@ -199,9 +199,9 @@ func (l *lane) cloudEvent(mode string, c *schemas.CloudEvent) *kgo.Record {
 
 // encode appends to the transaction's arena and returns what was appended, capped so that nothing grows into its neighbour. The arena
 // is empty again when the transaction ends, when no record is in flight any more.
-func (l *lane) encode(append func([]byte) ([]byte, error)) ([]byte, error) {
+func (l *lane) encode(appendTo func([]byte) ([]byte, error)) ([]byte, error) {
 	from := len(l.arena)
-	out, err := append(l.arena)
+	out, err := appendTo(l.arena)
 	if err != nil {
 		return nil, err
 	}

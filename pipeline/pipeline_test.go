@@ -3,7 +3,6 @@ package pipeline_test
 import (
 	"context"
 	"errors"
-	"io"
 	"log/slog"
 	"strconv"
 	"strings"
@@ -41,7 +40,7 @@ func newProduct(t *testing.T, change func(*topology.Config)) *product {
 	if change != nil {
 		change(&c)
 	}
-	p := &product{t: t, env: &pipeline.Env{Config: c, Log: slog.New(slog.NewTextHandler(io.Discard, nil))}, topo: topology.Monitoring(&c)}
+	p := &product{t: t, env: &pipeline.Env{Config: c, Log: slog.New(slog.DiscardHandler)}, topo: topology.Monitoring(&c)}
 	p.cl, err = kgo.NewClient(kgo.SeedBrokers(c.Kafka.Brokers...), kgo.ConsumeTopics(schemas.Facts.Name), kgo.FetchIsolationLevel(kgo.ReadCommitted()),
 		kgo.ConsumeStartOffset(kgo.NewOffset().AtStart()), kgo.MetadataMinAge(20*time.Millisecond), kgo.FetchMaxWait(100*time.Millisecond))
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"golang.org/x/sync/errgroup"
@@ -14,11 +15,11 @@ import (
 	"github.com/streamgauge/streamgauge/topology"
 )
 
-// Run runs all stages of the topology in this process until ctx ends or a stage cannot go on, and waits for all of them. It reaches
-// the servers, creates or checks the topics, publishes the configured rules where nothing was ever published, and starts the stages.
-// After an orderly end everything judged is committed and the window store is level with it.
+// Run runs the stages of the topology in this process, all or those that env names, until ctx ends or one cannot go on, and waits for
+// all of them. It reaches the servers, creates or checks the topics, publishes the configured rules where nothing was ever published,
+// and starts the stages. After an orderly end everything judged is committed and the window store is level with it.
 func Run(ctx context.Context, t *topology.Topology, env *Env) error {
-	if err := t.Validate(); err != nil {
+	if err := errors.Join(t.Validate(), env.checkStages(t)); err != nil {
 		return fmt.Errorf("topology %s: %w", t.Name, err)
 	}
 	admin, err := env.connectKafka(ctx)
@@ -42,13 +43,33 @@ func Run(ctx context.Context, t *topology.Topology, env *Env) error {
 		return err
 	}
 	group, ctx := errgroup.WithContext(ctx)
-	env.startIntake(ctx, group, t)
-	env.startMonitor(ctx, group, t, admin, windows, log)
-	if env.Config.ClickHouse.URL != "" {
+	if env.runs(topology.StageIntake) {
+		env.startIntake(ctx, group, t)
+	}
+	if env.runs(topology.StageMonitor) {
+		env.startMonitor(ctx, group, t, admin, windows, log)
+	}
+	if env.runs(topology.StageArchive) && env.Config.ClickHouse.URL != "" {
 		group.Go(func() error { return env.runArchive(ctx, t) })
 	}
 	env.Log.Info("running", "topology", t.Name, "organisation", env.Config.Organisation, "partitions", env.Config.Kafka.Partitions, "archive", env.Config.ClickHouse.URL != "")
 	return group.Wait()
+}
+
+// runs reports whether this process runs the stage.
+func (e *Env) runs(stage string) bool {
+	return len(e.Stages) == 0 || slices.Contains(e.Stages, stage)
+}
+
+// checkStages finds every stage asked for that the topology does not have.
+func (e *Env) checkStages(t *topology.Topology) error {
+	var errs []error
+	for _, name := range e.Stages {
+		if !slices.ContainsFunc(t.Stages, func(s topology.Stage) bool { return s.Name == name }) {
+			errs = append(errs, fmt.Errorf("stage %q is not in it; leave the stages out to run all", name))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // Prepare reaches the brokers and creates or checks the topics, as Run does: for who reads or writes them before Run has begun.

@@ -17,7 +17,8 @@ import (
 // It is kgo's GroupTransactSession behind what the lane needs of it, so that another form can take its place. After an error of end it
 // must be closed and made again under the same transactional id: the commit may have been applied, and going on writes a batch twice.
 type session struct {
-	gts *kgo.GroupTransactSession
+	gts    *kgo.GroupTransactSession
+	cancel context.CancelFunc // ends whatever the client still waits for
 
 	mu      sync.Mutex
 	changes []ownership // since the lane last asked
@@ -34,7 +35,21 @@ type ownership struct {
 // fences and ends what its predecessor left open.
 func newSession(env *Env, stage *topology.Stage, name string) (*session, error) {
 	s := &session{}
-	gts, err := kgo.NewGroupTransactSession(append(env.kafkaOpts(name),
+	ctx, cancel := context.WithCancel(context.Background()) // of the client's own requests; close ends it
+	gts, err := kgo.NewGroupTransactSession(append(SessionOpts(env, stage, name),
+		kgo.WithContext(ctx), kgo.OnOffsetsFetched(s.gained), kgo.OnPartitionsRevoked(s.lost), kgo.OnPartitionsLost(s.lost))...)
+	if err != nil {
+		cancel()
+		return nil, fmt.Errorf("kafka: %s: %w", name, err)
+	}
+	s.gts, s.cancel = gts, cancel
+	return s, nil
+}
+
+// SessionOpts are the client options of a lane's session, all but its callbacks. The bench gives them to the plain passthrough that the
+// monitor is measured beside, so that the two differ in nothing but the work.
+func SessionOpts(env *Env, stage *topology.Stage, name string) []kgo.Opt {
+	return append(env.kafkaOpts(name),
 		kgo.ConsumerGroup(stage.Group),
 		kgo.ConsumeTopics(schemas.Events.Name),
 		kgo.TransactionalID("streamgauge-"+name),
@@ -47,15 +62,7 @@ func newSession(env *Env, stage *topology.Stage, name string) (*session, error) 
 		kgo.SessionTimeout(sessionTimeout),
 		kgo.HeartbeatInterval(heartbeatInterval),
 		kgo.FetchMaxWait(500*time.Millisecond),
-		kgo.OnOffsetsFetched(s.gained),
-		kgo.OnPartitionsRevoked(s.lost),
-		kgo.OnPartitionsLost(s.lost),
-	)...)
-	if err != nil {
-		return nil, fmt.Errorf("kafka: %s: %w", name, err)
-	}
-	s.gts = gts
-	return s, nil
+	)
 }
 
 // gained runs when the committed offsets of newly assigned partitions are known, before any of their records is polled.
@@ -111,4 +118,13 @@ func (s *session) end(ctx context.Context, commit bool) (committed bool, err err
 	return s.gts.End(ctx, kgo.TransactionEndTry(commit))
 }
 
-func (s *session) close() { s.gts.CloseAllowingRebalance() }
+// closeTimeout bounds the close: an orderly one takes milliseconds. What takes longer is a rebalance that was under way: the answer to
+// JoinGroup comes when every member has joined, and lanes that stop together have not, for static members leave no group (10 to 70 s).
+const closeTimeout = 500 * time.Millisecond
+
+// close gives the client up. Everything that matters was ended or committed before.
+func (s *session) close() {
+	defer s.cancel()
+	defer time.AfterFunc(closeTimeout, s.cancel).Stop()
+	s.gts.CloseAllowingRebalance()
+}

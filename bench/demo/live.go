@@ -1,3 +1,6 @@
+// Package demo is the product for a person who sees it for the first time: everything embedded, one process, one command. live.go runs
+// it on generated traffic and reports, held against the oracle; file.go replays the user's own file and writes what became of each
+// line. Both read the product's topics as any consumer would (collect.go) and start the same stages as run (world.go).
 package demo
 
 import (

@@ -3,7 +3,6 @@ package demo
 import (
 	"context"
 	"fmt"
-	"io"
 	"os"
 	"strings"
 	"time"
@@ -37,7 +36,7 @@ func (p *progress) run(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			if tty {
-				io.WriteString(p.out, "\r\x1b[K")
+				fmt.Fprint(p.out, "\r\x1b[K")
 			}
 			return
 		case <-tick.C:

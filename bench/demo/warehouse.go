@@ -57,7 +57,7 @@ func (l *liveRun) warehouse(ctx context.Context, out io.Writer, head func(string
 			return ctx.Err()
 		}
 		if time.Since(began) > level {
-			return fmt.Errorf("%w within %s: %d of %d facts, last error: %v", errBehind, level, n, l.facts, err)
+			return fmt.Errorf("%w within %s: %d of %d facts, last error: %w", errBehind, level, n, l.facts, err)
 		}
 		time.Sleep(50 * time.Millisecond)
 	}

@@ -4,15 +4,8 @@ package faults
 
 import (
 	"context"
-	"encoding/json"
 	"testing"
 	"time"
-
-	"github.com/twmb/franz-go/pkg/kgo"
-
-	"github.com/streamgauge/streamgauge/bench/oracle"
-	"github.com/streamgauge/streamgauge/operators/rule"
-	"github.com/streamgauge/streamgauge/schemas"
 )
 
 // seeds is how many schedules each kind of fault is tried with.
@@ -103,27 +96,4 @@ func TestProduct_EveryFaultAtOnceIsStillExact(t *testing.T) {
 			}
 		}
 	})
-}
-
-// oracleConfig is the library as the oracle must know it.
-func oracleConfig() oracle.Config {
-	c := oracle.Default()
-	set, err := rule.Compile(&schemas.Snapshot{Version: 1, Files: rule.Library()})
-	if err != nil {
-		panic(err)
-	}
-	c.Retention = set.Plan.Retention
-	c.Others = true
-	return c
-}
-
-func resultOf(r *kgo.Record) *oracle.Result {
-	var e struct {
-		Type, ID string
-		Data     struct{ AssessmentGuid string }
-	}
-	if err := json.Unmarshal(r.Value, &e); err != nil {
-		return &oracle.Result{Type: err.Error()}
-	}
-	return &oracle.Result{Type: e.Type, ID: e.ID, GUID: e.Data.AssessmentGuid, Key: string(r.Key), Partition: r.Partition}
 }

@@ -17,17 +17,14 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/streamgauge/streamgauge/bench/generator"
-	"github.com/streamgauge/streamgauge/bench/oracle"
 	"github.com/streamgauge/streamgauge/pipeline"
 	"github.com/streamgauge/streamgauge/pipeline/store"
-	"github.com/streamgauge/streamgauge/schemas"
 	"github.com/streamgauge/streamgauge/topology"
 )
 
@@ -75,11 +72,12 @@ func run(t *testing.T, seed uint64, n int64, disturb func(tr *trial, ctx context
 			tr.feed(ctx, gen)
 		}
 		tr.deaf.Store(false)
-		tr.drain(ctx)
+		drain(ctx, t, tr.topo, tr.reach()...)
 		if err := tr.product.stop(); err != nil {
 			t.Errorf("the product ended with: %v", err)
 		}
-		tr.compare(ctx)
+		report := compare(ctx, t, tr.reach()...)
+		t.Logf("%s", report.String())
 	})
 }
 
@@ -195,17 +193,14 @@ func (s *mortalStore) Flush(ctx context.Context, p int32, base, next store.Marke
 	return s.Store.Flush(ctx, p, base, next, es)
 }
 
-func (tr *trial) client(opts ...kgo.Opt) *kgo.Client {
-	cl, err := kgo.NewClient(append(opts, kgo.SeedBrokers(tr.config.Kafka.Brokers...), kgo.Dialer(tr.network.DialContext))...)
-	if err != nil {
-		tr.t.Fatal(err)
-	}
-	return cl
+// reach says how to reach the broker past all faults.
+func (tr *trial) reach() []kgo.Opt {
+	return []kgo.Opt{kgo.SeedBrokers(tr.config.Kafka.Brokers...), kgo.Dialer(tr.network.DialContext)}
 }
 
 // feed sends the generator's records in pieces with pauses, so that faults fall between and into transactions.
 func (tr *trial) feed(ctx context.Context, gen *generator.Generator) {
-	cl := tr.client()
+	cl := connect(tr.t, tr.reach()...)
 	defer cl.Close()
 	for more := true; more && ctx.Err() == nil; {
 		var records []*kgo.Record
@@ -220,102 +215,6 @@ func (tr *trial) feed(ctx context.Context, gen *generator.Generator) {
 			tr.t.Fatalf("feed: %v", err)
 		}
 		time.Sleep(5 * time.Millisecond)
-	}
-}
-
-// drain waits until both groups have committed everything there is.
-func (tr *trial) drain(ctx context.Context) {
-	cl := tr.client()
-	defer cl.Close()
-	admin := kadm.NewClient(cl)
-	for _, name := range []string{topology.StageIntake, topology.StageMonitor} {
-		stage := tr.topo.Stage(name)
-		for topic := range topicsOf(stage) {
-			for !tr.level(ctx, admin, stage.Group, topic) {
-				if ctx.Err() != nil {
-					tr.t.Fatalf("stage %s did not come to the end of topic %s within %s of virtual time", name, topic, time.Hour)
-				}
-				time.Sleep(50 * time.Millisecond)
-			}
-		}
-	}
-}
-
-func topicsOf(s *topology.Stage) map[string]bool {
-	out := map[string]bool{}
-	for _, t := range s.From {
-		if t != schemas.Configurations.Name {
-			out[t] = true
-		}
-	}
-	return out
-}
-
-// level reports whether the group has committed the topic's ends; markers behind the last record need no commit.
-func (tr *trial) level(ctx context.Context, admin *kadm.Client, group, topic string) bool {
-	ends, err := admin.ListCommittedOffsets(ctx, topic)
-	if err != nil {
-		return false
-	}
-	got, err := admin.FetchOffsets(ctx, group)
-	if err != nil {
-		return false
-	}
-	ok := true
-	ends.Each(func(o kadm.ListedOffset) {
-		c, there := got.Lookup(topic, o.Partition)
-		last := o.Offset
-		if topic == schemas.Events.Name && last == 2 {
-			last = 1 // nothing but apply's control record and its marker
-		}
-		ok = ok && (last == 0 || there && c.At >= last)
-	})
-	return ok
-}
-
-// compare reads the topics as a read_committed consumer and holds them against the oracle.
-func (tr *trial) compare(ctx context.Context) {
-	checker, err := oracle.NewChecker(oracleConfig())
-	if err != nil {
-		tr.t.Fatal(err)
-	}
-	tr.read(ctx, schemas.Events.Name, func(r *kgo.Record) {
-		rec := oracle.Record{Partition: r.Partition, Offset: r.Offset, Appended: r.Timestamp.UnixMilli()}
-		rec.Broken = schemas.Events.Codec.Decode(r.Value, &rec.Event) != nil
-		checker.Record(&rec)
-	})
-	tr.read(ctx, schemas.Facts.Name, func(r *kgo.Record) {
-		var f schemas.Fact
-		if err := schemas.Facts.Codec.Decode(r.Value, &f); err != nil {
-			tr.t.Errorf("fact at partition %d offset %d: %v", r.Partition, r.Offset, err)
-			return
-		}
-		checker.Fact(&f)
-	})
-	tr.read(ctx, schemas.OperationRealtime, func(r *kgo.Record) {
-		checker.Result(resultOf(r))
-	})
-	report := checker.Report()
-	if !report.Exact() {
-		tr.t.Errorf("not exact:\n%s", report.String())
-	}
-	if report.Compared == 0 || report.Features == 0 || report.Results.Seen == 0 {
-		tr.t.Errorf("nothing was compared:\n%s", report.String())
-	}
-	tr.t.Logf("%s", report.String())
-}
-
-func (tr *trial) read(ctx context.Context, topic string, fn func(*kgo.Record)) {
-	cl := tr.client(kgo.ConsumeTopics(topic), kgo.FetchIsolationLevel(kgo.ReadCommitted()))
-	defer cl.Close()
-	for {
-		pctx, cancel := context.WithTimeout(ctx, 10*time.Second)
-		fetches := cl.PollFetches(pctx)
-		cancel()
-		if fetches.NumRecords() == 0 {
-			return
-		}
-		fetches.EachRecord(fn)
 	}
 }
 

@@ -130,11 +130,11 @@ func newAccounts(cfg *Config) accounts {
 
 func newAccount(r random) (a account) {
 	for u := r.below(100); ; a.segment++ {
-		if share := segments[a.segment].share; u < share {
+		share := segments[a.segment].share
+		if u < share {
 			break
-		} else {
-			u -= share
 		}
+		u -= share
 	}
 	a.flat = r.below(100) < 40
 	a.plain = r.below(100) < 30

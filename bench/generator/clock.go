@@ -32,11 +32,11 @@ func (c *clock) share(i, n, jitter uint64) int64 {
 	for {
 		end := hourEnd(c.at, c.to)
 		a := activity(c.at)
-		if all := a * uint64(end-c.at); u < c.done+all || end == c.to {
+		all := a * uint64(end-c.at)
+		if u < c.done+all || end == c.to {
 			return min(c.at+int64((u-c.done)/a), c.to-1)
-		} else {
-			c.at, c.done = end, c.done+all
 		}
+		c.at, c.done = end, c.done+all
 	}
 }
 

@@ -81,3 +81,15 @@ func formatDuration(ms int64) string {
 	}
 	return string(b)
 }
+
+// coarse cuts a duration to its largest unit and the next smaller one: 399d18h of 399d18h31m22s940ms.
+func coarse(ms int64) int64 {
+	for i := len(units) - 1; i > 0; i-- {
+		if units[i].ms <= day && abs(ms) >= units[i].ms {
+			return ms - ms%units[i-1].ms
+		}
+	}
+	return ms
+}
+
+func abs(v int64) int64 { return max(v, -v) }

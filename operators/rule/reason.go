@@ -52,6 +52,14 @@ func (m *measure) value(s *Set, f *Frame) string {
 	return noData
 }
 
+// words is the value as a sentence wants it: of a measured duration the two largest units.
+func (m *measure) words(s *Set, f *Frame) string {
+	if m.slot > 0 && f.Aggregates[m.slot-1].Kind == Duration {
+		return formatDuration(coarse(int64(f.Aggregates[m.slot-1].I.Lo)))
+	}
+	return m.value(s, f)
+}
+
 // text is a measured value as people read it.
 func (v *Value) text() string {
 	switch v.Kind {
@@ -86,7 +94,7 @@ func (s *Set) explain(r *Rule, f *Frame) schemas.HitExplained {
 		if p := &r.reason[i]; p.fill == nil {
 			b.WriteString(p.text)
 		} else {
-			b.WriteString(p.fill.value(s, f))
+			b.WriteString(p.fill.words(s, f))
 		}
 	}
 	h.Reason = b.String()

@@ -108,7 +108,7 @@ func migrate(ctx context.Context, conn driver.Conn, o Options, ms []migration) (
 	if err := setRetention(ctx, conn, o); err != nil {
 		return done, err
 	}
-	return done, checkTable(ctx, conn, o.Database)
+	return done, errors.Join(checkTable(ctx, conn, o.Database), checkProfile(ctx, conn))
 }
 
 // leastVersion is the first ClickHouse whose projections can point into the table (_part_offset) instead of holding the rows again.
@@ -259,6 +259,20 @@ func checkTable(ctx context.Context, conn driver.Conn, database string) error {
 	}
 	slices.SortFunc(errs, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
 	return errors.Join(append(errs, checkColumns(ctx, conn, database))...)
+}
+
+// checkProfile asserts that the user's profile does not switch deduplication off with a setting that stands above those that an INSERT
+// brings. Servers before 26 do not know it, so that it cannot be sent along.
+func checkProfile(ctx context.Context, conn driver.Conn) error {
+	var off uint64
+	err := conn.QueryRow(ctx, "SELECT count() FROM system.settings WHERE name = 'deduplicate_insert' AND value = 'disable'").Scan(&off)
+	if err != nil {
+		return fmt.Errorf("read the user's settings: %w", err)
+	}
+	if off > 0 {
+		return errors.New("the user's profile has deduplicate_insert = disable: the archive's retries would double facts; set it to enable")
+	}
+	return nil
 }
 
 func checkColumns(ctx context.Context, conn driver.Conn, database string) error {

@@ -75,6 +75,18 @@ func TestMigrate_ATableWithoutItsDeduplicationWindowsIsRefused(t *testing.T) {
 	}
 }
 
+func TestMigrate_AProfileWithoutDeduplicationIsRefused(t *testing.T) {
+	b := newBed(t, 1, engineURL(t))
+	conn, err := Open(b.url + "?deduplicate_insert=disable")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if _, err := Migrate(t.Context(), conn, b.cfg.Options); err == nil || !strings.Contains(err.Error(), "deduplicate_insert = disable") {
+		t.Errorf("got %v", err)
+	}
+}
+
 func TestMigrate_RetentionFollowsTheConfiguration(t *testing.T) {
 	b := newBed(t, 1, engineURL(t)).migrated()
 	for _, days := range []int{90, 90, 0} {

@@ -1,0 +1,319 @@
+package faults
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"go.yaml.in/yaml/v3"
+
+	"github.com/streamgauge/streamgauge/pipeline"
+	"github.com/streamgauge/streamgauge/pipeline/archive"
+	"github.com/streamgauge/streamgauge/pipeline/store"
+	"github.com/streamgauge/streamgauge/schemas"
+	"github.com/streamgauge/streamgauge/topology"
+)
+
+const (
+	redisDatabase = 14               // of 16, for these tests alone; other packages' use 15
+	stopsWithin   = 15 * time.Second // an orderly end: the last transaction, the last flush and the archive's grace of 2 s
+)
+
+// installation is the product on the real servers as an operator has it: a configuration file and a process. It finds nothing from
+// before and leaves nothing behind.
+type installation struct {
+	t       *testing.T
+	ctx     context.Context // ends with the test's patience, or with a process that ended by itself
+	broken  context.CancelCauseFunc
+	binary  string
+	config  topology.Config
+	topo    *topology.Topology
+	file    string // the configuration
+	log     string // what all its processes wrote to standard error
+	cl      *kgo.Client
+	admin   *kadm.Client
+	redis   *redis.Client
+	process *process1
+}
+
+// install makes an installation on the servers that the environment names. The test must end within patience.
+func install(t *testing.T, patience time.Duration, change func(*topology.Config)) *installation {
+	t.Helper()
+	brokers, address := os.Getenv("STREAMGAUGE_TEST_KAFKA"), os.Getenv("STREAMGAUGE_TEST_REDIS")
+	if brokers == "" || address == "" {
+		t.Skip("STREAMGAUGE_TEST_KAFKA and STREAMGAUGE_TEST_REDIS name no servers: make test-servers starts a fresh pair")
+	}
+	in := &installation{t: t, config: topology.DefaultConfig(), binary: build(t)}
+	ctx, cancel := context.WithTimeoutCause(t.Context(), patience, fmt.Errorf("not done within %s", patience))
+	t.Cleanup(cancel)
+	in.ctx, in.broken = context.WithCancelCause(ctx)
+	in.config.Kafka.Brokers, in.config.Redis.Address, in.config.Redis.Database = strings.Split(brokers, ","), address, redisDatabase
+	if change != nil {
+		change(&in.config)
+	}
+	in.topo = topology.Monitoring(&in.config)
+	in.cl = connect(t, append(in.reach(), kgo.MetadataMinAge(20*time.Millisecond), kgo.UnknownTopicRetries(-1),
+		kgo.RecordPartitioner(kgo.StickyKeyPartitioner(nil)))...)
+	t.Cleanup(in.cl.Close)
+	in.admin = kadm.NewClient(in.cl)
+	in.redis = redis.NewClient(&redis.Options{Addr: address, DB: redisDatabase})
+	t.Cleanup(func() { in.redis.Close() })
+	in.configure()
+	if there := in.topics(); len(there) > 0 {
+		t.Skipf("the broker at %s holds the product's topics %v already, and this test would delete them: make test-servers starts a fresh pair", brokers, there)
+	}
+	t.Cleanup(in.uninstall)
+	if err := in.redis.FlushDB(in.ctx).Err(); err != nil {
+		t.Fatalf("redis at %s: %v", address, err)
+	}
+	return in
+}
+
+// configure writes the configuration file.
+func (in *installation) configure() {
+	in.t.Helper()
+	dir := in.t.TempDir()
+	in.file, in.log = filepath.Join(dir, "streamgauge.yaml"), filepath.Join(dir, "streamgauge.log")
+	text, err := yaml.Marshal(&in.config)
+	if err == nil {
+		err = os.WriteFile(in.file, text, 0o600)
+	}
+	if err != nil {
+		in.t.Fatal(err)
+	}
+}
+
+// reach says how a test's own clients reach the broker.
+func (in *installation) reach() []kgo.Opt { return []kgo.Opt{kgo.SeedBrokers(in.config.Kafka.Brokers...)} }
+
+// topics are those of the product that the broker has.
+func (in *installation) topics() (there []string) {
+	in.t.Helper()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(in.ctx), 10*time.Second)
+	defer cancel()
+	all, err := in.admin.ListTopics(ctx)
+	if err != nil {
+		in.t.Fatalf("kafka at %v: %v", in.config.Kafka.Brokers, err)
+	}
+	for _, x := range in.topo.Topics {
+		if all.Has(x.Name) {
+			there = append(there, x.Name)
+		}
+	}
+	return there
+}
+
+// prepare creates the topics before any process does, for a test that writes to them first.
+func (in *installation) prepare() {
+	in.t.Helper()
+	if err := pipeline.Prepare(in.ctx, in.topo, &pipeline.Env{Config: in.config, Log: quiet()}); err != nil {
+		in.t.Fatal(err)
+	}
+}
+
+// uninstall ends the process if it still runs, shows what it said if the test failed, and removes topics and groups.
+func (in *installation) uninstall() {
+	if p := in.process; p != nil {
+		p.kill()
+	}
+	if in.t.Failed() {
+		in.t.Logf("the end of what streamgauge said:\n%s", lastLines(in.said(), 60))
+	}
+	ctx, cancel := context.WithTimeoutCause(context.WithoutCancel(in.ctx), 30*time.Second, errors.New("the next test finds them"))
+	defer cancel()
+	for _, s := range in.topo.Stages {
+		await(ctx, in.t, "remove group "+s.Group, func() string { return in.removeGroup(ctx, s.Group) })
+	}
+	await(ctx, in.t, "remove topics", func() string {
+		there := in.topics()
+		if len(there) == 0 {
+			return ""
+		}
+		_, err := in.admin.DeleteTopics(ctx, there...)
+		return fmt.Sprintf("%v are there: %v", there, err)
+	})
+}
+
+// removeGroup removes a group with what it committed. Static members outlive their process, so they are told to leave.
+func (in *installation) removeGroup(ctx context.Context, group string) string {
+	described, err := in.admin.DescribeGroups(ctx, group)
+	if err != nil {
+		return err.Error()
+	}
+	var members []string
+	for _, m := range described[group].Members {
+		if m.InstanceID != nil {
+			members = append(members, *m.InstanceID)
+		}
+	}
+	if _, err := in.admin.LeaveGroup(ctx, kadm.LeaveGroup(group).InstanceIDs(members...)); err != nil {
+		return err.Error()
+	}
+	deleted, err := in.admin.DeleteGroups(ctx, group)
+	if err == nil {
+		err = deleted.Error()
+	}
+	if err != nil && !errors.Is(err, kerr.GroupIDNotFound) {
+		return err.Error()
+	}
+	return ""
+}
+
+// said is what the processes wrote to standard error so far.
+func (in *installation) said() string {
+	text, err := os.ReadFile(in.log)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		in.t.Error(err)
+	}
+	return string(text)
+}
+
+// committed is the sum of a group's committed offsets; 0 where there are none yet.
+func (in *installation) committed(stage string) (sum int64) {
+	got, err := in.admin.FetchOffsets(in.ctx, in.topo.Stage(stage).Group)
+	if err != nil {
+		return 0
+	}
+	got.Each(func(o kadm.OffsetResponse) { sum += max(o.At, 0) })
+	return sum
+}
+
+// lag is how many offsets of the stage's input its group has not committed.
+func (in *installation) lag(stage string) (sum int64) {
+	for _, topic := range in.topo.Stage(stage).From {
+		if topic == schemas.Configurations.Name {
+			continue
+		}
+		ends, err := in.admin.ListEndOffsets(in.ctx, topic)
+		if err != nil {
+			in.t.Fatal(err)
+		}
+		ends.Each(func(o kadm.ListedOffset) { sum += o.Offset })
+	}
+	return sum - in.committed(stage)
+}
+
+// levelWithWindows holds every partition's marker in the window store against what the group has committed.
+func (in *installation) levelWithWindows() {
+	in.t.Helper()
+	windows := store.NewRedis(in.redis, in.config.Generation)
+	got, err := in.admin.FetchOffsets(in.ctx, in.topo.Stage(topology.StageMonitor).Group)
+	if err != nil {
+		in.t.Fatal(err)
+	}
+	for p := range in.config.Kafka.Partitions {
+		marker, _, err := windows.Load(in.ctx, p, nil)
+		if err != nil {
+			in.t.Fatal(err)
+		}
+		if c, _ := got.Lookup(schemas.Events.Name, p); marker.Offset != c.At {
+			in.t.Errorf("partition %d: after an orderly stop the window store reflects the log up to offset %d, the group committed %d", p, marker.Offset, c.At)
+		}
+	}
+}
+
+// process1 is one `streamgauge run`.
+type process1 struct {
+	in    *installation
+	cmd   *exec.Cmd
+	began time.Time
+	meant atomic.Bool   // its end is ours
+	gone  chan struct{} // closed when it has ended
+}
+
+// start starts a process. One that ends by itself ends the test.
+func (in *installation) start() *process1 {
+	in.t.Helper()
+	log, err := os.OpenFile(in.log, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
+		in.t.Fatal(err)
+	}
+	defer log.Close()
+	p := &process1{in: in, cmd: exec.Command(in.binary, "run", "--config", in.file), began: time.Now(), gone: make(chan struct{})}
+	p.cmd.Stdout, p.cmd.Stderr = log, log
+	p.cmd.Env = append(os.Environ(), "STREAMGAUGE_ORDINAL=", "STREAMGAUGE_CONFIG=")
+	if err := p.cmd.Start(); err != nil {
+		in.t.Fatal(err)
+	}
+	in.process = p
+	go func() {
+		defer close(p.gone)
+		if err := p.cmd.Wait(); !p.meant.Load() {
+			in.broken(fmt.Errorf("streamgauge ended by itself after %s: %v", time.Since(p.began).Round(time.Millisecond), err))
+		}
+	}()
+	return p
+}
+
+// kill is kill -9.
+func (p *process1) kill() {
+	p.meant.Store(true)
+	p.cmd.Process.Kill()
+	<-p.gone
+}
+
+// stop asks the process to end as a service manager does. It must do so cleanly and in time.
+func (p *process1) stop() {
+	t := p.in.t
+	t.Helper()
+	p.meant.Store(true)
+	asked := time.Now()
+	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-p.gone:
+	case <-time.After(stopsWithin):
+		p.kill()
+		t.Fatalf("SIGTERM did not end streamgauge within %s", stopsWithin)
+	}
+	if code := p.cmd.ProcessState.ExitCode(); code != stoppedBySignal {
+		t.Errorf("SIGTERM ended streamgauge with code %d, want %d", code, stoppedBySignal)
+	}
+	t.Logf("SIGTERM ended streamgauge in %s", time.Since(asked).Round(time.Millisecond))
+}
+
+// stoppedBySignal is main's exit code for an orderly end that a signal asked for.
+const stoppedBySignal = 130
+
+// peakMemory is the most memory that the process has had in RAM so far, in bytes; 0 where the system does not say.
+func (p *process1) peakMemory() (bytes int64) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
+	if err != nil {
+		return 0
+	}
+	_, rest, _ := strings.Cut(string(text), "VmHWM:")
+	if _, err := fmt.Sscanf(rest, "%d kB", &bytes); err != nil {
+		return 0
+	}
+	return bytes << 10
+}
+
+// pause waits a while, unless the test ends before.
+func (in *installation) pause(d time.Duration) {
+	in.t.Helper()
+	select {
+	case <-time.After(d):
+	case <-in.ctx.Done():
+		in.t.Fatal(context.Cause(in.ctx))
+	}
+}
+
+func lastLines(text string, n int) string {
+	lines := strings.Split(text, "\n")
+	return strings.Join(lines[max(0, len(lines)-n):], "\n")
+}
