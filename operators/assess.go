@@ -3,6 +3,7 @@ package operators
 import (
 	"context"
 
+	"github.com/streamgauge/streamgauge/operators/rule"
 	"github.com/streamgauge/streamgauge/schemas"
 )
 
@@ -35,6 +36,7 @@ func (Assess) Process(_ context.Context, b *Batch) error {
 			Type: set.Policy.CloudEvents.Prefix + eventType, Source: set.Policy.CloudEvents.Source, Subject: it.Event.ID, Time: it.Appended,
 			Data: schemas.Assessment{GUID: f.Assessment, Stage: f.Stage, InitialLevel: f.InitialLevel, FinalLevel: f.FinalLevel, DecisionType: f.DecisionType},
 		}
+		it.Binary = set.Policy.CloudEvents.Mode == rule.Binary
 		it.Result.ID = schemas.CloudEventID(f.Assessment, it.Result.Type)
 	}
 	return nil

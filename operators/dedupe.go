@@ -40,6 +40,7 @@ func (Dedupe) Process(_ context.Context, b *Batch) error {
 
 func dedupe(s *State, it *Item) {
 	e := &it.Event
+	it.Fact.Config = s.Current().Version
 	if !e.Kind.Supported() {
 		it.Reject(ReasonUnsupportedKind, fmt.Sprintf("kind %s is not taken by this version", e.Kind))
 		return

@@ -13,7 +13,6 @@ func (Evaluate) Name() string { return "evaluate" }
 func (Evaluate) Process(_ context.Context, b *Batch) error {
 	set := b.State.Current().Set
 	for _, it := range b.Items {
-		it.Fact.Config = set.Version
 		set.Judge(&it.Rules, &it.Fact)
 	}
 	return nil

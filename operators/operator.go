@@ -43,6 +43,7 @@ type Item struct {
 	Fact   schemas.Fact       // what became of the event; its Event is filled when the fact is written
 	Rules  rule.Frame         // what the rules read
 	Result schemas.CloudEvent // what alerting consumers get; empty Type: nothing
+	Binary bool               // the result goes out in CloudEvents' binary mode
 
 	customer *Customer
 	id       uint64 // window.IDHash
@@ -55,7 +56,7 @@ func (it *Item) Reset() {
 	it.Rejected, it.Settled, it.Reason, it.Detail = false, false, "", ""
 	it.Event.Reset()
 	it.Fact.Reset()
-	it.Result = schemas.CloudEvent{}
+	it.Result, it.Binary = schemas.CloudEvent{}, false
 	it.customer, it.id = nil, 0
 }
 

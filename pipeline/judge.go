@@ -8,7 +8,6 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/streamgauge/streamgauge/operators"
-	"github.com/streamgauge/streamgauge/operators/rule"
 	"github.com/streamgauge/streamgauge/schemas"
 )
 
@@ -116,6 +115,9 @@ func (l *lane) advance(ctx context.Context, state *operators.State, chain []oper
 		switch {
 		case b.bad[i] != nil:
 			it.Reject(ReasonUndecodable, b.bad[i].Error())
+			if conf := state.Current(); conf != nil {
+				it.Fact.Config = conf.Version
+			}
 			continue
 		case it.Event.Kind != schemas.KindControl:
 			if state.Current() == nil {
@@ -137,6 +139,7 @@ func (l *lane) advance(ctx context.Context, state *operators.State, chain []oper
 			reason = "overtaken"
 		}
 		it.Settle(schemas.Applied, reason, "")
+		it.Fact.Config = state.Current().Version
 	}
 	return state.Runs(open, run)
 }
@@ -147,9 +150,6 @@ func (l *lane) emit(ctx context.Context, b *batch, i int, it *operators.Item, pr
 	f.Generation, f.Partition, f.Offset, f.Appended = state.Generation, state.Partition, it.Offset, it.Appended
 	if f.Reason, f.Detail = it.Reason, it.Detail; it.Rejected {
 		f.Outcome = schemas.Rejected
-	}
-	if conf := state.Current(); conf != nil && f.Config == 0 {
-		f.Config = conf.Version
 	}
 	f.Event = it.Event
 	if b.bad[i] != nil {
@@ -165,7 +165,7 @@ func (l *lane) emit(ctx context.Context, b *batch, i int, it *operators.Item, pr
 	}
 	produce(&kgo.Record{Topic: schemas.Facts.Name, Value: value})
 	if it.Result.Type != "" {
-		produce(l.cloudEvent(state.Current().Policy.CloudEvents.Mode, &it.Result))
+		produce(l.cloudEvent(it))
 	}
 	if !it.Rejected {
 		return nil
@@ -182,10 +182,10 @@ func (l *lane) emit(ctx context.Context, b *batch, i int, it *operators.Item, pr
 	return nil
 }
 
-// cloudEvent makes the record of a result in the mode that policy asks for.
-func (l *lane) cloudEvent(mode string, c *schemas.CloudEvent) *kgo.Record {
-	r := &kgo.Record{Topic: schemas.OperationRealtime}
-	if mode == rule.Binary {
+// cloudEvent makes the record of a result, in the mode that the policy in force at its event asks for.
+func (l *lane) cloudEvent(it *operators.Item) *kgo.Record {
+	c, r := &it.Result, &kgo.Record{Topic: schemas.OperationRealtime}
+	if it.Binary {
 		for _, h := range c.BinaryHeaders() {
 			r.Headers = append(r.Headers, kgo.RecordHeader{Key: h.Name, Value: []byte(h.Value)})
 		}

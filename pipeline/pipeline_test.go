@@ -292,3 +292,69 @@ func TestRules_TheBuiltInLibraryCompiles(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// One poll may bring records of two configurations: what a fact says must not depend on where a batch ends.
+func TestFact_NamesTheConfigurationAtItsOwnPlaceOfTheLog(t *testing.T) {
+	p := newProduct(t, func(c *topology.Config) { c.Kafka.Partitions, c.Monitor.Lanes = 1, 1 })
+	if err := pipeline.Prepare(t.Context(), p.topo, p.env); err != nil {
+		t.Fatal(err)
+	}
+	const features = "features: [{name: n, expr: \"count('1h')\"}]\n"
+	apply := func(policy string) {
+		if _, err := pipeline.Apply(t.Context(), p.env, folder(features+policy), false); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put := func(id string, at time.Time) {
+		e := schemas.Event{Kind: schemas.KindPayment, Team: "default", Customer: "c", ID: id, Time: at.UnixMilli(), Origin: schemas.Origin{Topic: id, Offset: at.UnixNano()}}
+		value, err := schemas.Events.Codec.Append(nil, &e)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := p.cl.ProduceSync(t.Context(), &kgo.Record{Topic: schemas.Events.Name, Value: value}).FirstErr(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	now := time.Now().Add(-time.Hour)
+	apply("policy: {cloudevents: {mode: structured}}")
+	put("a", now)
+	put("future", now.Add(48*time.Hour))
+	apply("policy: {cloudevents: {mode: binary}}")
+	put("b", now.Add(time.Minute))
+
+	want := map[string]int32{"a": 1, "future": 1, "b": 2}
+	err := p.run(func(ctx context.Context) {
+		facts, controls := p.facts(ctx, len(want))
+		for i := range facts {
+			if f := &facts[i]; f.Config != want[f.Event.ID] {
+				t.Errorf("event %s: fact names configuration %d, want %d", f.Event.ID, f.Config, want[f.Event.ID])
+			}
+		}
+		if len(controls) != 2 || controls[0].Config != 1 || controls[1].Config != 2 {
+			t.Errorf("control records: %+v", controls)
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	results, err := kgo.NewClient(kgo.SeedBrokers(p.env.Config.Kafka.Brokers...), kgo.ConsumeTopics(schemas.OperationRealtime), kgo.FetchIsolationLevel(kgo.ReadCommitted()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer results.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	var contentTypes []string
+	for len(contentTypes) < 2 && ctx.Err() == nil {
+		results.PollFetches(ctx).EachRecord(func(r *kgo.Record) {
+			for _, h := range r.Headers {
+				if h.Key == "content-type" {
+					contentTypes = append(contentTypes, string(h.Value))
+				}
+			}
+		})
+	}
+	if len(contentTypes) != 2 || contentTypes[0] != schemas.StructuredContentType || contentTypes[1] != "application/json" {
+		t.Errorf("content types %q, want one structured, then one binary", contentTypes)
+	}
+}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/streamgauge/streamgauge/operators"
@@ -67,9 +68,6 @@ func (l *lane) replay(ctx context.Context, p *partition, from int64) error {
 		return nil
 	}
 	err := readRange(ctx, l.env, schemas.Events.Name, p.number, from, p.pos, func(r *kgo.Record) error {
-		if n == 0 && r.Offset > from && from == 0 {
-			return halt(p.number, "the window store does not hold this partition and the log begins at offset %d: its windows cannot be rebuilt from here", r.Offset)
-		}
 		n++
 		it := items.get(len(b.items))
 		b.bad = append(b.bad, decodeEvent(it, r))
@@ -81,6 +79,9 @@ func (l *lane) replay(ctx context.Context, p *partition, from int64) error {
 	})
 	if err == nil && len(b.items) > 0 {
 		err = fold()
+	}
+	if errors.Is(err, kerr.OffsetOutOfRange) {
+		return halt(p.number, "the window store reflects the log up to offset %d, and the log begins behind that: the windows cannot be rebuilt from here", from)
 	}
 	if err != nil {
 		return fmt.Errorf("partition %d: replay of offsets %d-%d: %w", p.number, from, p.pos-1, err)

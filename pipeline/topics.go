@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -43,6 +44,9 @@ func ensureTopics(ctx context.Context, admin *kadm.Client, t *topology.Topology,
 		}
 	}
 	if len(errs) == 0 {
+		if _, err := awaitTopics(ctx, admin, names...); err != nil {
+			return err
+		}
 		errs = append(errs, checkConfigs(ctx, admin, t))
 	}
 	return errors.Join(errs...)
@@ -93,19 +97,32 @@ func checkConfigs(ctx context.Context, admin *kadm.Client, t *topology.Topology)
 	return errors.Join(errs...)
 }
 
-// topicID is the broker's id of a topic: another id is another log, whatever its name. A topic that was just created may not be known
-// to every broker yet.
+// topicID is the broker's id of a topic: another id is another log, whatever its name.
 func topicID(ctx context.Context, admin *kadm.Client, topic string) (string, error) {
+	known, err := awaitTopics(ctx, admin, topic)
+	if err != nil {
+		return "", err
+	}
+	return known[topic].ID.String(), nil
+}
+
+// awaitTopics describes topics that must be there. One that was just created may not be known to every broker yet, nor have leaders.
+func awaitTopics(ctx context.Context, admin *kadm.Client, topics ...string) (kadm.TopicDetails, error) {
 	for tries := 1; ; tries++ {
-		there, err := admin.ListTopics(ctx, topic)
+		known, err := admin.ListTopics(ctx, topics...)
 		if err == nil {
-			err = there[topic].Err
+			err = known.Error()
+		}
+		for _, d := range known {
+			for _, p := range d.Partitions {
+				err = cmp.Or(err, p.Err)
+			}
 		}
 		switch {
 		case err == nil:
-			return there[topic].ID.String(), nil
+			return known, nil
 		case tries == topicTries || ctx.Err() != nil:
-			return "", fmt.Errorf("kafka: describe topic %s: %w", topic, err)
+			return nil, fmt.Errorf("kafka: describe topics %v: %w", topics, err)
 		}
 		select {
 		case <-time.After(100 * time.Millisecond):

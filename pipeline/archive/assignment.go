@@ -4,10 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
-	"math/rand/v2"
-	"net/url"
-	"sync"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -51,57 +47,76 @@ func (p *assignment) run(ctx context.Context) error {
 		}
 		time.AfterFunc(grace, abandon)
 	})()
-	for {
-		b, ok := p.collect(ctx)
-		if !ok {
-			break
-		}
-		if err := p.store(work, b); err != nil {
-			return p.ended(err)
-		}
-		p.next, p.epoch, p.pending, p.settled = b.end, b.records[len(b.records)-1].LeaderEpoch, 0, false
-	}
-	return p.ended(p.settle(work))
-}
-
-// ended sorts out why storing stopped: being fenced or running out of grace is the group's business, anything else the stage's.
-func (p *assignment) ended(err error) error {
+	err := p.storeAll(ctx, work)
 	switch {
 	case errors.Is(err, errFenced):
 		p.archive.log.Info("facts partition taken by another member", "partition", p.partition, "offset", p.next)
-		return nil
+		return p.awaitRelease(ctx)
 	case errors.Is(err, context.Canceled):
 		return nil
 	}
 	return err
 }
 
-// collect returns the next block: exactly the announced one if there is one, else what comes until one of the limits closes it. It
-// reports false when ctx ended before; what was collected then is not announced and so nobody's duty. While nothing comes, it settles.
-func (p *assignment) collect(ctx context.Context) (block, bool) {
+// storeAll stores blocks until ctx ends, and settles then.
+func (p *assignment) storeAll(ctx, work context.Context) error {
+	for {
+		b, err := p.collect(ctx)
+		if ctx.Err() != nil {
+			if errors.Is(context.Cause(ctx), errFenced) { // whose partition it is now is none of our business
+				return ctx.Err()
+			}
+			return p.settle(work)
+		}
+		if err != nil {
+			return err
+		}
+		if err := p.store(work, b); err != nil {
+			return err
+		}
+		p.next, p.epoch, p.pending, p.settled = b.end, b.records[len(b.records)-1].LeaderEpoch, 0, false
+	}
+}
+
+// releasedWithin is how long the group may take to tell a member what the refusal of its commit has told already: twice the brokers'
+// default session timeout.
+const releasedWithin = 90 * time.Second
+
+// awaitRelease waits for the group to take the partition away. It fails when that does not come: then nobody would store it.
+func (p *assignment) awaitRelease(ctx context.Context) error {
+	select {
+	case <-ctx.Done():
+		return nil
+	case <-time.After(releasedWithin):
+		return fmt.Errorf("partition %d: commits are refused but the partition is not taken away for %v", p.partition, releasedWithin)
+	}
+}
+
+// collect returns the next block: exactly the announced one if there is one, else what comes until one of the limits closes it. While
+// nothing comes, it settles. It fails with errFenced, or with ctx's error: what was collected then is not announced and nobody's duty.
+func (p *assignment) collect(ctx context.Context) (block, error) {
 	cfg := &p.archive.cfg
 	b := block{from: p.next, doubtful: p.pending > 0}
-	bytes := 0
+	count, bytes := 0, 0
 	tick := time.NewTimer(cfg.FlushInterval)
 	defer tick.Stop()
 	for {
-		before := len(b.records)
 		b.records = p.queue.pop(b.records, func(r *kgo.Record) bool {
 			if p.pending > 0 {
 				return r.Offset < p.pending
 			}
-			if before+1 > cfg.MaxRows || bytes >= cfg.MaxBytes {
+			if count >= cfg.MaxRows || bytes >= cfg.MaxBytes {
 				return false
 			}
-			before, bytes = before+1, bytes+size(r)
+			count, bytes = count+1, bytes+size(r)
 			return true
 		})
 		if p.complete(&b, bytes) {
-			return b, true
+			return b, nil
 		}
 		select {
 		case <-ctx.Done():
-			return block{}, false
+			return block{}, ctx.Err()
 		case <-p.queue.filled:
 			if len(b.records) == 0 {
 				tick.Reset(cfg.FlushInterval)
@@ -110,11 +125,10 @@ func (p *assignment) collect(ctx context.Context) (block, bool) {
 			switch {
 			case len(b.records) > 0 && p.pending == 0:
 				p.seal(&b)
-				return b, true
+				return b, nil
 			case p.pending == 0:
-				if err := p.settle(ctx); err != nil && errors.Is(err, errFenced) {
-					<-ctx.Done() // the group will tell
-					return block{}, false
+				if err := p.settle(ctx); err != nil {
+					return block{}, err
 				}
 			}
 			tick.Reset(cfg.FlushInterval)
@@ -145,7 +159,8 @@ func (p *assignment) seal(b *block) {
 	b.end = b.records[len(b.records)-1].Offset + 1
 }
 
-// settle commits next without an intent, so that progress shows when nothing more comes. It does nothing where that is so already.
+// settle commits next without an intent, so that progress shows when nothing more comes. It does nothing where that is so already, and
+// fails with errFenced only: any other failure is repaired by the next commit.
 func (p *assignment) settle(ctx context.Context) error {
 	if p.settled {
 		return nil
@@ -329,66 +344,4 @@ func (p *assignment) reject(ctx context.Context, bad []schemas.Rejection) error 
 	a.log.Warn("facts cannot be read and went to another topic", "topic", a.cfg.Rejected, "partition", p.partition, "records", len(bad),
 		"first_offset", bad[0].Origin.Offset, "reason", bad[0].Detail)
 	return nil
-}
-
-// Waits between attempts on a server that is away: the first short enough to pass a restart unnoticed, the last not to fill its log.
-const (
-	firstBackoff = 100 * time.Millisecond
-	lastBackoff  = 5 * time.Second
-)
-
-// nextBackoff doubles with a little chance in it, so that partitions do not knock all at once.
-func nextBackoff(d time.Duration) time.Duration {
-	return min(2*d-rand.N(d/4), lastBackoff)
-}
-
-// sleep waits, or fails with ctx's error.
-func sleep(ctx context.Context, d time.Duration) error {
-	if d <= 0 {
-		return ctx.Err()
-	}
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
-// health logs when ClickHouse goes away or comes back, and nothing in between.
-type health struct {
-	log     *slog.Logger
-	address string
-
-	mu    sync.Mutex
-	since time.Time // of the first failure; zero while it answers
-}
-
-func (h *health) down(err error) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.since.IsZero() {
-		h.since = time.Now()
-		h.log.Warn("clickhouse does not take facts, still trying", "address", h.address, "error", brief(err))
-	}
-}
-
-// brief is an error's text without the long URL that the HTTP transport puts into it, cut off where a server's exception goes on and on.
-func brief(err error) string {
-	var request *url.Error
-	if errors.As(err, &request) {
-		err = request.Err
-	}
-	return fmt.Sprintf("%.300s", err.Error())
-}
-
-func (h *health) up() {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if !h.since.IsZero() {
-		h.log.Info("clickhouse takes facts again", "address", h.address, "away_seconds", time.Since(h.since).Seconds())
-		h.since = time.Time{}
-	}
 }

@@ -140,6 +140,9 @@ func (a *archive) close() {
 // commit records offset as the group's, with an intent or none, and waits for the answer. It fails with errFenced where this member has
 // lost the partition; after any other error nothing is known and the same commit may be tried again.
 func (p *assignment) commit(ctx context.Context, offset int64, n *intent) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
 	metadata := ""
 	if n != nil {
 		metadata = n.String()

@@ -86,7 +86,11 @@ func (t *table) insert(ctx context.Context, token string, rows []row) error {
 	if err != nil {
 		return fmt.Errorf("insert %d facts: %w", len(rows), err)
 	}
-	defer batch.Close()
+	defer func() {
+		if !batch.IsSent() {
+			batch.Abort() // drops the connection; Close would end the INSERT on the server, with no rows
+		}
+	}()
 	for i, c := range columns {
 		if err := c.fill(batch.Column(i), rows); err != nil {
 			return fmt.Errorf("%w: column %s: %w", errEncode, c.name, err)
