@@ -21,6 +21,9 @@ BENCH_FLAGS ?=
 GOLANGCI_VERSION := v2.15.0
 GOLANGCI := .cache/bin/golangci-lint-$(GOLANGCI_VERSION)
 
+# What a bench names; + where the tree holds more than the commit.
+commit = $(shell git describe --always --abbrev=12 --exclude='*' --dirty=+ 2>/dev/null)
+
 # Packages with a test that speaks to the servers named by STREAMGAUGE_TEST_KAFKA or STREAMGAUGE_TEST_REDIS.
 server_packages = $(sort $(dir $(shell grep -rlE 'STREAMGAUGE_TEST_(KAFKA|REDIS)' --include='*_test.go' --exclude-dir='.?*' .)))
 go_files = $(shell find . -name '*.go' -not -path './.*')
@@ -53,8 +56,12 @@ demo: build ## the whole path embedded, on generated events; DEMO_FLAGS="--input
 	exec bin/streamgauge demo $$archive $(DEMO_FLAGS)
 
 .PHONY: bench
-bench: build ## throughput and CPU per event beside a plain passthrough; BENCH_FLAGS
-	bin/streamgauge bench $(BENCH_FLAGS)
+bench: build ## throughput and CPU per event beside a plain passthrough, embedded; BENCH_FLAGS
+	bin/streamgauge bench --commit "$(commit)" $(BENCH_FLAGS)
+
+.PHONY: bench-servers
+bench-servers: build ## the same on a real Kafka and Redis of its own, fresh, stopped afterwards; BENCH_FLAGS
+	bash deploy/servers/servers.sh run bash -c 'exec bin/streamgauge bench --commit "$(commit)" --kafka $$STREAMGAUGE_TEST_KAFKA --redis $$STREAMGAUGE_TEST_REDIS $(BENCH_FLAGS)'
 
 ##@ servers
 

@@ -15,17 +15,19 @@ import (
 	"github.com/alecthomas/kong"
 
 	"github.com/streamgauge/streamgauge/bench/demo"
+	"github.com/streamgauge/streamgauge/bench/peers"
 	"github.com/streamgauge/streamgauge/pipeline"
 	"github.com/streamgauge/streamgauge/topology"
 )
 
 // verbs is the command line.
 type verbs struct {
-	Demo     demo.Command `cmd:"" help:"Run the whole product with embedded servers, on generated traffic or on your own file."`
-	Run      runVerb      `cmd:"" help:"Run the stages on real servers, as a configuration file says."`
-	Apply    applyVerb    `cmd:"" help:"Validate a rules folder, publish it and switch every partition to it."`
-	Migrate  migrateVerb  `cmd:"" help:"Bring ClickHouse's tables up to date; run does the same when it starts."`
-	Describe describeVerb `cmd:"" help:"Print the topology as text and as a mermaid flow chart."`
+	Demo     demo.Command  `cmd:"" help:"Run the whole product with embedded servers, on generated traffic or on your own file."`
+	Run      runVerb       `cmd:"" help:"Run the stages on real servers, as a configuration file says."`
+	Apply    applyVerb     `cmd:"" help:"Validate a rules folder, publish it and switch every partition to it."`
+	Migrate  migrateVerb   `cmd:"" help:"Bring ClickHouse's tables up to date; run does the same when it starts."`
+	Bench    peers.Command `cmd:"" help:"Measure the monitor stage's throughput and CPU per event beside a plain passthrough."`
+	Describe describeVerb  `cmd:"" help:"Print the topology as text and as a mermaid flow chart."`
 }
 
 func main() {

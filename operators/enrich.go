@@ -2,6 +2,7 @@ package operators
 
 import (
 	"context"
+	"slices"
 
 	"github.com/streamgauge/streamgauge/operators/rule"
 	"github.com/streamgauge/streamgauge/operators/window"
@@ -47,10 +48,11 @@ func fold(s *State, conf *Configuration, it *Item) (place int) {
 func measure(s *State, conf *Configuration, it *Item, place int) {
 	e, f, r := &it.Event, &it.Fact, &it.Rules
 	r.Event, r.Amount, r.HasAmount = e, schemas.I128(f.BaseAmount), f.HasBase
-	r.Aggregates = r.Aggregates[:0]
+	n := len(conf.Plan.Aggregates)
+	r.Aggregates = slices.Grow(r.Aggregates[:0], n)[:n]
 	m := meter{c: it.customer.Customer, conf: conf, place: place, now: e.Time, marks: &s.marks, window: -1}
-	for i := range conf.Plan.Aggregates {
-		r.Aggregates = append(r.Aggregates, m.measure(i))
+	for _, slot := range conf.byWindow {
+		r.Aggregates[slot] = m.measure(slot)
 	}
 }
 

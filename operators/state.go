@@ -1,8 +1,10 @@
 package operators
 
 import (
+	"cmp"
 	"fmt"
 	"hash/fnv"
+	"slices"
 	"strings"
 
 	"github.com/streamgauge/streamgauge/operators/rule"
@@ -15,11 +17,19 @@ type Configuration struct {
 	*rule.Set
 	Shape *window.Shape
 	since []int // by aggregate slot: index into Shape.Since, for since aggregates
+
+	byWindow []int // all aggregate slots, equal windows side by side: they share their span
 }
 
 // NewConfiguration derives the windows' shape from a compiled set.
 func NewConfiguration(set *rule.Set) *Configuration {
-	c := &Configuration{Set: set, since: make([]int, len(set.Plan.Aggregates))}
+	c := &Configuration{Set: set, since: make([]int, len(set.Plan.Aggregates)), byWindow: make([]int, len(set.Plan.Aggregates))}
+	for slot := range c.byWindow {
+		c.byWindow[slot] = slot
+	}
+	slices.SortStableFunc(c.byWindow, func(a, b int) int {
+		return cmp.Compare(set.Plan.Aggregates[a].Window, set.Plan.Aggregates[b].Window)
+	})
 	c.Shape = &window.Shape{Version: set.Version, Retention: set.Plan.Retention, Classify: classify(set.Plan.Filters)}
 	for i, a := range set.Plan.Aggregates {
 		if a.Func != rule.Since {

@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"sync"
 	"time"
 
 	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/logging"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/plugin/kslog"
@@ -46,6 +48,7 @@ const (
 	requestTimeout    = 10 * time.Second      // how long a request is retried before a lane counts as lost
 	maxBatchBytes     = 1<<20 - 1<<12         // below the default max.message.bytes of brokers, 1 MiB
 	maxRejectionBytes = topology.MaxRejection // topic rejected takes more: it wraps records of that size
+	maxInflated       = 32 << 20              // a fetched batch; 1 MiB of JSON packs 10 to 15 times as much, the client's default is 1 GiB
 )
 
 // kafkaOpts are the options that every client of ours shares.
@@ -66,6 +69,7 @@ func (e *Env) kafkaOpts(name string) []kgo.Opt {
 		}),
 		kgo.ProducerBatchCompression(kgo.NoCompression()),
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
+		kgo.MaxDecompressBatchBytes(maxInflated),
 		kgo.ConsumeStartOffset(kgo.NewOffset().AtStart()),
 		kgo.ConsumeResetOffset(kgo.NoResetOffset()),
 		kgo.WithLogger(clientLog{kslog.New(e.Log.With("client", name))}),
@@ -85,6 +89,7 @@ func (e *Env) connectStore(ctx context.Context) (store.Store, func(), error) {
 		return e.Store, func() {}, nil
 	}
 	c := e.Config.Redis
+	redisIsQuiet.Do(logging.Disable)
 	client := redis.NewClient(&redis.Options{Addr: c.Address, DB: c.Database, Username: c.Username, Password: c.Password, MaxRetries: 3, ReadTimeout: 10 * time.Second, WriteTimeout: 10 * time.Second})
 	err := e.reach(ctx, "redis", c.Address, func(ctx context.Context) error { return client.Ping(ctx).Err() })
 	if err != nil {
@@ -93,6 +98,9 @@ func (e *Env) connectStore(ctx context.Context) (store.Store, func(), error) {
 	}
 	return store.NewRedis(client, e.Config.Generation), func() { client.Close() }, nil
 }
+
+// redisIsQuiet keeps the Redis client from writing to standard error past our log: what it would say comes back as errors.
+var redisIsQuiet sync.Once
 
 // connectKafka makes an admin client on reachable brokers; the caller closes it.
 func (e *Env) connectKafka(ctx context.Context) (*kadm.Client, error) {

@@ -17,6 +17,7 @@ func fetchError(log *slog.Logger, fetches kgo.Fetches) error {
 	fetches.EachError(func(topic string, p int32, err error) {
 		switch {
 		case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled), errors.Is(err, kgo.ErrClientClosed), halt != nil:
+		case errors.Is(err, kgo.ErrMaxDecompress): // each stage's own affair
 		case errors.Is(err, kerr.FencedInstanceID):
 			halt = fmt.Errorf("another process runs under this one's names; give each replica its own STREAMGAUGE_ORDINAL: %w", err)
 		case isLost(err):
@@ -28,6 +29,17 @@ func fetchError(log *slog.Logger, fetches kgo.Fetches) error {
 		}
 	})
 	return halt
+}
+
+// inflated finds batches that decompress to more than maxInflated. The client has stopped at them.
+func inflated(fetches kgo.Fetches) (found []*kgo.ErrDecompressTooLarge) {
+	fetches.EachError(func(_ string, _ int32, err error) {
+		var e *kgo.ErrDecompressTooLarge
+		if errors.As(err, &e) {
+			found = append(found, e)
+		}
+	})
+	return found
 }
 
 // isLost is an error after which the position in the log means nothing any more.

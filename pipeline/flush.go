@@ -30,25 +30,39 @@ func (l *lane) startFlushes(ctx context.Context, all bool) {
 	c := l.env.Config.Monitor
 	for _, p := range l.parts {
 		due := p.state.Dirty() >= c.FlushAt || now.Sub(p.dirtied) >= time.Duration(c.FlushEvery)
-		if p.flushing || p.state.Dirty() == 0 || now.Before(p.retryAt) || !all && !due {
-			continue
+		if all || due {
+			l.startFlush(ctx, p)
 		}
-		p.flushing = true
-		f := flushed{part: p, base: p.base, next: store.Marker{Offset: p.pos, Config: p.state.Current().Version, TopicID: l.topicID}, saved: p.state.TakeDirty()}
-		entries := make([]store.Entry, len(f.saved))
-		for i, s := range f.saved {
-			entries[i] = store.Entry{Key: s.Key, Value: s.Value}
-		}
-		replies := l.flushes
-		l.flying.Add(1)
-		go func() {
-			defer l.flying.Done()
-			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), flushTimeout)
-			defer cancel()
-			f.now, f.err = l.store.Flush(ctx, p.number, f.base, f.next, entries)
-			replies <- f
-		}()
 	}
+}
+
+// level reports whether the store reflects all that is judged. Records that change no customer move the marker too: without that a
+// restart replays them.
+func (p *partition) level() bool { return p.base.Offset == p.pos }
+
+func (l *lane) startFlush(ctx context.Context, p *partition) {
+	if p.flushing || p.level() || time.Now().Before(p.retryAt) {
+		return
+	}
+	p.flushing = true
+	f := flushed{part: p, base: p.base, next: store.Marker{Offset: p.pos, TopicID: l.topicID}, saved: p.state.TakeDirty()}
+	if conf := p.state.Current(); conf != nil {
+		f.next.Config = conf.Version
+	}
+	entries := make([]store.Entry, len(f.saved))
+	for i, s := range f.saved {
+		entries[i] = store.Entry{Key: s.Key, Value: s.Value}
+	}
+	replies := l.flushes
+	l.underway++
+	l.flying.Add(1)
+	go func() {
+		defer l.flying.Done()
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), flushTimeout)
+		defer cancel()
+		f.now, f.err = l.store.Flush(ctx, p.number, f.base, f.next, entries)
+		replies <- f
+	}()
 }
 
 // takeReplies applies what came back from flushes.
@@ -69,8 +83,13 @@ func (l *lane) takeReplies(ctx context.Context) error {
 func (l *lane) takeReply(ctx context.Context, f flushed) error {
 	p := f.part
 	p.flushing = false
-	if l.parts[p.number] != p {
-		return nil // the partition is gone, or was rebuilt since
+	l.underway--
+	if l.parts[p.number] != p { // the partition is gone, or was rebuilt since
+		if f.err == nil && f.now == f.next {
+			p.base = f.next
+			l.startFlush(ctx, p) // what was judged while this flush was under way
+		}
+		return nil
 	}
 	switch {
 	case f.err != nil:
@@ -110,13 +129,7 @@ func (l *lane) flushAll(ctx context.Context) {
 	defer cancel()
 	for ctx.Err() == nil {
 		l.startFlushes(ctx, true)
-		busy := 0
-		for _, p := range l.parts {
-			if p.flushing {
-				busy++
-			}
-		}
-		if busy == 0 {
+		if l.underway == 0 {
 			return
 		}
 		select {

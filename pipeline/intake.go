@@ -8,7 +8,9 @@ import (
 	"slices"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/streamgauge/streamgauge/operators"
 	"github.com/streamgauge/streamgauge/schemas"
@@ -41,6 +43,10 @@ func (w *intakeWorker) run(ctx context.Context) error {
 		}
 		if time.Since(began) > time.Minute {
 			pause = 100 * time.Millisecond
+		}
+		if errors.Is(err, errPassedOver) {
+			w.log.Warn("a batch is passed over, intake begins anew behind it", "reason", err)
+			continue
 		}
 		w.log.Warn("intake begins anew, uncommitted records come again", "retry_seconds", pause.Seconds(), "error", err)
 		select {
@@ -97,7 +103,13 @@ func (w *intakeWorker) round(ctx context.Context, cl *kgo.Client) error {
 	if err != nil {
 		return err
 	}
-	if used == 0 {
+	bombs := inflated(fetches)
+	for _, e := range bombs {
+		if err := w.refuse(ctx, cl, e, produced); err != nil {
+			return err
+		}
+	}
+	if used == 0 && len(bombs) == 0 {
 		return nil
 	}
 	if err := cl.Flush(ctx); err != nil {
@@ -109,7 +121,67 @@ func (w *intakeWorker) round(ctx context.Context, cl *kgo.Client) error {
 	if err := cl.CommitUncommittedOffsets(ctx); err != nil {
 		return fmt.Errorf("commit: %w", err)
 	}
+	if len(bombs) > 0 {
+		return passOver(ctx, cl, bombs)
+	}
 	return nil
+}
+
+// errPassedOver ends a client whose position is in front of a batch that it cannot read; the next one begins behind it.
+var errPassedOver = errors.New("passed over")
+
+// refuse produces the one rejection of a batch that nobody can unpack here. Its bytes stay where they are.
+func (w *intakeWorker) refuse(ctx context.Context, cl *kgo.Client, e *kgo.ErrDecompressTooLarge, produced *kgo.FirstErrPromise) error {
+	rejection := schemas.Rejection{Origin: schemas.Origin{Topic: e.Topic, Partition: e.Partition, Offset: e.Offset}, Stage: w.stage.Name, Reason: operators.ReasonTooLarge,
+		Detail: fmt.Sprintf("offsets %d-%d are one compressed batch of more than %d bytes; they are only in topic %s. Send them again in smaller batches", e.Offset, e.NextOffset-1, maxInflated, e.Topic)}
+	value, err := schemas.RejectedRecords.Codec.Append(nil, &rejection)
+	if err != nil {
+		return fmt.Errorf("%w: %s partition %d offset %d: %w", errBug, e.Topic, e.Partition, e.Offset, err)
+	}
+	cl.Produce(ctx, &kgo.Record{Topic: schemas.RejectedRecords.Name, Value: value}, produced.Promise())
+	return nil
+}
+
+// passOver commits the places behind batches and always fails, with errPassedOver where that is done.
+func passOver(ctx context.Context, cl *kgo.Client, bombs []*kgo.ErrDecompressTooLarge) error {
+	behind := map[string]map[int32]kgo.EpochOffset{}
+	for _, e := range bombs {
+		if behind[e.Topic] == nil {
+			behind[e.Topic] = map[int32]kgo.EpochOffset{}
+		}
+		behind[e.Topic][e.Partition] = kgo.EpochOffset{Epoch: e.Epoch, Offset: e.NextOffset}
+	}
+	err := errors.New("no answer")
+	cl.CommitOffsetsSync(ctx, behind,
+		func(_ *kgo.Client, _ *kmsg.OffsetCommitRequest, resp *kmsg.OffsetCommitResponse, commitErr error) {
+			if err = commitErr; err != nil {
+				return
+			}
+			for _, t := range resp.Topics {
+				for _, p := range t.Partitions {
+					err = errors.Join(err, kerr.ErrorForCode(p.ErrorCode))
+				}
+			}
+		})
+	if err != nil {
+		return fmt.Errorf("commit behind a batch: %w", err)
+	}
+	return fmt.Errorf("%w: %d of more than %d bytes, the first is %w", errPassedOver, len(bombs), maxInflated, bombs[0])
+}
+
+// maxKept is how many bytes of a record's key and value its rejection repeats: all of a record that came uncompressed, for that fits in
+// a broker's default of 1 MiB. One that came compressed can be larger than any topic takes.
+const maxKept = 1 << 20
+
+// clip cuts a rejection's copy of the record to maxKept and says so.
+func clip(r *schemas.Rejection) {
+	k, v := len(r.Key), len(r.Value)
+	if k+v <= maxKept {
+		return
+	}
+	r.Key = r.Key[:min(k, maxKept/2)]
+	r.Value = r.Value[:min(v, maxKept-len(r.Key))]
+	r.Detail += fmt.Sprintf("; of %d bytes of key and %d of value the first %d and %d are here, all of them in topic %s", k, v, len(r.Key), len(r.Value), r.Origin.Topic)
 }
 
 // partition takes one partition's records through the chain and produces events and rejections.
@@ -129,7 +201,8 @@ func (w *intakeWorker) partition(ctx context.Context, cl *kgo.Client, f kgo.Fetc
 		var err error
 		if it.Rejected {
 			rejection := operators.Rejection(it, f.Topic, f.Partition, w.stage.Name)
-			r.Topic, r.Key = schemas.RejectedRecords.Name, it.Key
+			clip(&rejection)
+			r.Topic, r.Key = schemas.RejectedRecords.Name, rejection.Key
 			r.Value, err = schemas.RejectedRecords.Codec.Append(nil, &rejection)
 		} else {
 			r.Key = schemas.CustomerKey(nil, it.Event.Team, it.Event.Customer)

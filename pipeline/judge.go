@@ -80,9 +80,16 @@ func (p *itemPool) get(n int) *operators.Item {
 	return (*p)[n]
 }
 
+// MaxEvent is the largest record of events, in bytes. What intake lets through is smaller: attributes of operators.MaxAttributes times
+// two operators.MaxText, and some texts more, are 140 KiB. A larger one would make a fact that no broker takes.
+const MaxEvent = 256 << 10
+
 // decodeEvent fills an item from a record of events.
 func decodeEvent(it *operators.Item, r *kgo.Record) error {
 	it.Key, it.Value, it.Offset, it.Appended = r.Key, r.Value, r.Offset, r.Timestamp.UnixMilli()
+	if len(r.Value) > MaxEvent {
+		return fmt.Errorf("%d bytes, an event has at most %d", len(r.Value), MaxEvent)
+	}
 	err := schemas.Events.Codec.Decode(r.Value, &it.Event)
 	if err == nil && it.Event.Kind != schemas.KindControl {
 		it.Key = schemas.CustomerKey(make([]byte, 0, len(it.Event.Team)+1+len(it.Event.Customer)), it.Event.Team, it.Event.Customer)
@@ -152,15 +159,17 @@ func (l *lane) emit(ctx context.Context, b *batch, i int, it *operators.Item, pr
 		f.Outcome = schemas.Rejected
 	}
 	f.Event = it.Event
+	key := it.Key
 	if b.bad[i] != nil {
 		f.Event.Reset() // half a decoded event is none
+		key = nil       // and a stranger's key may be of any size
 	}
 	value, err := l.encode(func(buf []byte) ([]byte, error) { return schemas.Facts.Codec.Append(buf, f) })
 	if err != nil {
 		return fmt.Errorf("%w: fact of offset %d: %w", errBug, it.Offset, err)
 	}
 	produce := func(r *kgo.Record) {
-		r.Partition, r.Key = state.Partition, it.Key
+		r.Partition, r.Key = state.Partition, key
 		l.session.gts.Produce(ctx, r, produced.Promise())
 	}
 	produce(&kgo.Record{Topic: schemas.Facts.Name, Value: value})
@@ -174,6 +183,7 @@ func (l *lane) emit(ctx context.Context, b *batch, i int, it *operators.Item, pr
 	if b.bad[i] == nil {
 		rejection.Origin = it.Event.Origin // people look for the input record, not for our copy of it
 	}
+	clip(&rejection)
 	value, err = l.encode(func(buf []byte) ([]byte, error) { return schemas.RejectedRecords.Codec.Append(buf, &rejection) })
 	if err != nil {
 		return fmt.Errorf("%w: rejection of offset %d: %w", errBug, it.Offset, err)
@@ -192,10 +202,13 @@ func (l *lane) cloudEvent(it *operators.Item) *kgo.Record {
 		r.Value, _ = l.encode(func(buf []byte) ([]byte, error) { return c.AppendData(buf), nil })
 		return r
 	}
-	r.Headers = []kgo.RecordHeader{{Key: "content-type", Value: []byte(schemas.StructuredContentType)}}
+	r.Headers = structuredHeaders
 	r.Value, _ = l.encode(func(buf []byte) ([]byte, error) { return c.AppendStructured(buf), nil })
 	return r
 }
+
+// structuredHeaders are the same for every structured record; nobody writes to them.
+var structuredHeaders = []kgo.RecordHeader{{Key: "content-type", Value: []byte(schemas.StructuredContentType)}}
 
 // encode appends to the transaction's arena and returns what was appended, capped so that nothing grows into its neighbour. The arena
 // is empty again when the transaction ends, when no record is in flight any more.

@@ -86,9 +86,7 @@ func (l *lane) replay(ctx context.Context, p *partition, from int64) error {
 	if err != nil {
 		return fmt.Errorf("partition %d: replay of offsets %d-%d: %w", p.number, from, p.pos-1, err)
 	}
-	if p.state.Dirty() > 0 {
-		p.dirtied = time.Now()
-	}
+	p.dirtied = time.Now()
 	l.log.Info("partition rebuilt", "partition", p.number, "from_offset", from, "to_offset", p.pos, "records", n, "seconds", time.Since(started).Seconds())
 	return nil
 }

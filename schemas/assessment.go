@@ -42,19 +42,17 @@ type Assessment struct {
 // SHA-256 over the identity and the offset. The offset is in it because a producer may use an id again once the first event has left
 // retention: two assessments, and a consumer who dedupes by id must see both.
 func AssessmentGUID(generation, partition int32, offset int64, e *Event) string {
-	h := sha256.New()
-	for _, s := range []string{e.Organisation, e.Team, e.Customer, e.ID} {
-		var l [4]byte
-		binary.BigEndian.PutUint32(l[:], uint32(len(s)))
-		h.Write(l[:])
-		h.Write([]byte(s))
+	var room [512]byte // on the stack; longer identities move to the heap
+	b := room[:0]
+	for _, s := range [...]string{e.Organisation, e.Team, e.Customer, e.ID} {
+		b = append(binary.BigEndian.AppendUint32(b, uint32(len(s))), s...)
 	}
-	h.Write([]byte{byte(e.Side), byte(e.Kind)})
-	h.Write(binary.BigEndian.AppendUint64(nil, uint64(offset)))
+	b = append(b, byte(e.Side), byte(e.Kind))
+	h := sha256.Sum256(binary.BigEndian.AppendUint64(b, uint64(offset)))
 	var u [16]byte
 	binary.BigEndian.PutUint16(u[0:], uint16(generation))
 	binary.BigEndian.PutUint16(u[2:], uint16(partition))
-	copy(u[4:], h.Sum(nil))
+	copy(u[4:], h[:])
 	return uuid8(u)
 }
 

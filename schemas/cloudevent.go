@@ -25,7 +25,8 @@ type CloudEvent struct {
 
 // CloudEventID derives an event's id from its assessment and type (never equal to the guid).
 func CloudEventID(guid, eventType string) string {
-	s := sha256.Sum256([]byte(guid + "\x00" + eventType))
+	var room [256]byte // on the stack; longer types move to the heap
+	s := sha256.Sum256(append(append(append(room[:0], guid...), 0), eventType...))
 	return uuid8([16]byte(s[:16]))
 }
 

@@ -81,7 +81,8 @@ type Duration time.Duration
 func (d *Duration) UnmarshalYAML(n *yaml.Node) error {
 	v, err := time.ParseDuration(n.Value)
 	if err != nil {
-		return fmt.Errorf("line %d: %q is not a duration; write 250ms, 30s or 72h", n.Line, n.Value)
+		// This type is what the decoder collects; any other error would end it there.
+		return &yaml.TypeError{Errors: []string{fmt.Sprintf("line %d: %q is not a duration; write 250ms, 30s or 72h", n.Line, n.Value)}}
 	}
 	*d = Duration(v)
 	return nil

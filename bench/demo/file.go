@@ -17,6 +17,8 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/streamgauge/streamgauge/bench/input"
+	"github.com/streamgauge/streamgauge/operators/rule"
+	"github.com/streamgauge/streamgauge/pipeline"
 	"github.com/streamgauge/streamgauge/schemas"
 )
 
@@ -34,10 +36,12 @@ type FileOptions struct {
 // comes from the topics as a read_committed consumer sees them.
 func RunFile(ctx context.Context, o FileOptions) error {
 	reader, err := openAll(o.Input, o.Mapping)
-	if err != nil {
+	if reader != nil {
+		defer reader.close()
+	}
+	if err = errors.Join(err, checkRules(o.Rules)); err != nil {
 		return err
 	}
-	defer reader.close()
 	out, err := newOutbox(o.Out)
 	if err != nil {
 		return err
@@ -53,6 +57,18 @@ func RunFile(ctx context.Context, o FileOptions) error {
 		f.summary(o)
 	}
 	return err
+}
+
+// checkRules says every mistake of a rules folder, before anything is started or overwritten for it.
+func checkRules(dir string) error {
+	files, err := pipeline.Rules(dir)
+	if err != nil {
+		return err
+	}
+	if _, err := rule.Compile(&schemas.Snapshot{Version: 1, Files: files}); err != nil {
+		return fmt.Errorf("rules folder %s:\n%w", dir, err)
+	}
+	return nil
 }
 
 // fileRun is one replay.

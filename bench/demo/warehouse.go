@@ -26,7 +26,7 @@ var questions = []question{
 	{"Is every fact there exactly once?", "SELECT count() AS facts, uniqExact(generation, partition, offset, seq) AS distinct_facts FROM {db}.facts"},
 	{"Which rules fired, on how many customers?", "SELECT rule, count() AS hits, uniqExact(customer) AS customers, max(level) AS highest FROM {db}.alerts_today GROUP BY rule ORDER BY hits DESC, rule LIMIT 5"},
 	{"Which alerts wait for a human, largest amounts first?", "SELECT rule, customer, amount, currency, reason FROM {db}.alerts_today WHERE stage = 'OPEN' ORDER BY amount DESC, rule LIMIT 3"},
-	{"What did the customer with most alerts do last?", "SELECT time, side, amount, currency, counterparty, level, length(hits) AS hits FROM {db}.timeline WHERE customer = (SELECT customer FROM {db}.alerts_today GROUP BY customer ORDER BY count() DESC, customer LIMIT 1) AND outcome = 'assessed' ORDER BY time DESC, partition, offset LIMIT 4"},
+	{"What did the customer with the highest score do when it was reached?", "SELECT time, side, amount, currency, counterparty, level, arrayStringConcat(hits, '; ') AS hits FROM {db}.timeline WHERE customer = (SELECT customer FROM {db}.alerts_today ORDER BY level DESC, score DESC, amount DESC, customer LIMIT 1) AND outcome = 'assessed' AND notEmpty(hits) ORDER BY time, partition, offset LIMIT 4"},
 }
 
 // level is how long the archive may take to store what is judged: its blocks close after a second.

@@ -12,6 +12,7 @@ import (
 
 	"github.com/streamgauge/streamgauge/bench/oracle"
 	"github.com/streamgauge/streamgauge/operators/rule"
+	"github.com/streamgauge/streamgauge/pipeline"
 	"github.com/streamgauge/streamgauge/schemas"
 	"github.com/streamgauge/streamgauge/topology"
 )
@@ -40,7 +41,7 @@ func compare(ctx context.Context, t *testing.T, opts ...kgo.Opt) oracle.Report {
 	}
 	read(ctx, t, schemas.Events.Name, func(r *kgo.Record) {
 		rec := oracle.Record{Partition: r.Partition, Offset: r.Offset, Appended: r.Timestamp.UnixMilli()}
-		rec.Broken = schemas.Events.Codec.Decode(r.Value, &rec.Event) != nil
+		rec.Broken = len(r.Value) > pipeline.MaxEvent || schemas.Events.Codec.Decode(r.Value, &rec.Event) != nil
 		checker.Record(&rec)
 	}, opts...)
 	read(ctx, t, schemas.Facts.Name, func(r *kgo.Record) {

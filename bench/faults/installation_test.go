@@ -4,14 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
-	"sync"
-	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
@@ -22,16 +18,13 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/streamgauge/streamgauge/pipeline"
-	"github.com/streamgauge/streamgauge/pipeline/archive"
 	"github.com/streamgauge/streamgauge/pipeline/store"
 	"github.com/streamgauge/streamgauge/schemas"
 	"github.com/streamgauge/streamgauge/topology"
 )
 
-const (
-	redisDatabase = 14               // of 16, for these tests alone; other packages' use 15
-	stopsWithin   = 15 * time.Second // an orderly end: the last transaction, the last flush and the archive's grace of 2 s
-)
+// redisDatabase is for these tests alone, of 16; another package's use 15.
+const redisDatabase = 14
 
 // installation is the product on the real servers as an operator has it: a configuration file and a process. It finds nothing from
 // before and leaves nothing behind.
@@ -47,7 +40,7 @@ type installation struct {
 	cl      *kgo.Client
 	admin   *kadm.Client
 	redis   *redis.Client
-	process *process1
+	running *instance // the latest one; nil before the first
 }
 
 // install makes an installation on the servers that the environment names. The test must end within patience.
@@ -98,7 +91,9 @@ func (in *installation) configure() {
 }
 
 // reach says how a test's own clients reach the broker.
-func (in *installation) reach() []kgo.Opt { return []kgo.Opt{kgo.SeedBrokers(in.config.Kafka.Brokers...)} }
+func (in *installation) reach() []kgo.Opt {
+	return []kgo.Opt{kgo.SeedBrokers(in.config.Kafka.Brokers...)}
+}
 
 // topics are those of the product that the broker has.
 func (in *installation) topics() (there []string) {
@@ -120,14 +115,14 @@ func (in *installation) topics() (there []string) {
 // prepare creates the topics before any process does, for a test that writes to them first.
 func (in *installation) prepare() {
 	in.t.Helper()
-	if err := pipeline.Prepare(in.ctx, in.topo, &pipeline.Env{Config: in.config, Log: quiet()}); err != nil {
+	if err := pipeline.Prepare(in.ctx, in.topo, &pipeline.Env{Config: in.config, Log: slog.New(slog.DiscardHandler)}); err != nil {
 		in.t.Fatal(err)
 	}
 }
 
 // uninstall ends the process if it still runs, shows what it said if the test failed, and removes topics and groups.
 func (in *installation) uninstall() {
-	if p := in.process; p != nil {
+	if p := in.running; p != nil {
 		p.kill()
 	}
 	if in.t.Failed() {
@@ -224,83 +219,6 @@ func (in *installation) levelWithWindows() {
 			in.t.Errorf("partition %d: after an orderly stop the window store reflects the log up to offset %d, the group committed %d", p, marker.Offset, c.At)
 		}
 	}
-}
-
-// process1 is one `streamgauge run`.
-type process1 struct {
-	in    *installation
-	cmd   *exec.Cmd
-	began time.Time
-	meant atomic.Bool   // its end is ours
-	gone  chan struct{} // closed when it has ended
-}
-
-// start starts a process. One that ends by itself ends the test.
-func (in *installation) start() *process1 {
-	in.t.Helper()
-	log, err := os.OpenFile(in.log, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
-	if err != nil {
-		in.t.Fatal(err)
-	}
-	defer log.Close()
-	p := &process1{in: in, cmd: exec.Command(in.binary, "run", "--config", in.file), began: time.Now(), gone: make(chan struct{})}
-	p.cmd.Stdout, p.cmd.Stderr = log, log
-	p.cmd.Env = append(os.Environ(), "STREAMGAUGE_ORDINAL=", "STREAMGAUGE_CONFIG=")
-	if err := p.cmd.Start(); err != nil {
-		in.t.Fatal(err)
-	}
-	in.process = p
-	go func() {
-		defer close(p.gone)
-		if err := p.cmd.Wait(); !p.meant.Load() {
-			in.broken(fmt.Errorf("streamgauge ended by itself after %s: %v", time.Since(p.began).Round(time.Millisecond), err))
-		}
-	}()
-	return p
-}
-
-// kill is kill -9.
-func (p *process1) kill() {
-	p.meant.Store(true)
-	p.cmd.Process.Kill()
-	<-p.gone
-}
-
-// stop asks the process to end as a service manager does. It must do so cleanly and in time.
-func (p *process1) stop() {
-	t := p.in.t
-	t.Helper()
-	p.meant.Store(true)
-	asked := time.Now()
-	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
-		t.Fatal(err)
-	}
-	select {
-	case <-p.gone:
-	case <-time.After(stopsWithin):
-		p.kill()
-		t.Fatalf("SIGTERM did not end streamgauge within %s", stopsWithin)
-	}
-	if code := p.cmd.ProcessState.ExitCode(); code != stoppedBySignal {
-		t.Errorf("SIGTERM ended streamgauge with code %d, want %d", code, stoppedBySignal)
-	}
-	t.Logf("SIGTERM ended streamgauge in %s", time.Since(asked).Round(time.Millisecond))
-}
-
-// stoppedBySignal is main's exit code for an orderly end that a signal asked for.
-const stoppedBySignal = 130
-
-// peakMemory is the most memory that the process has had in RAM so far, in bytes; 0 where the system does not say.
-func (p *process1) peakMemory() (bytes int64) {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
-	if err != nil {
-		return 0
-	}
-	_, rest, _ := strings.Cut(string(text), "VmHWM:")
-	if _, err := fmt.Sscanf(rest, "%d kB", &bytes); err != nil {
-		return 0
-	}
-	return bytes << 10
 }
 
 // pause waits a while, unless the test ends before.

@@ -118,7 +118,8 @@ type archive struct {
 
 // Run is one member of the archive's group. It migrates the database, then stores facts until ctx ends, and returns nil then: blocks in
 // flight get a short grace, the rest is the next member's. Servers that are away are waited for; it fails where waiting cannot help: a
-// configuration or table that will not do, an offset that is gone from the log, metadata that no archive wrote.
+// configuration or table that will not do, an offset that is gone from the log, metadata that no archive wrote, facts that are in the
+// table though the group has no offset.
 func Run(ctx context.Context, cfg Config) error {
 	cfg, err := cfg.withDefaults()
 	if err != nil {
@@ -142,7 +143,9 @@ func Run(ctx context.Context, cfg Config) error {
 		if !unreachable(err) {
 			return fmt.Errorf("clickhouse %s: %w", h.address, err)
 		}
-		h.down(err)
+		if ctx.Err() == nil {
+			h.down(err)
+		}
 		if sleep(ctx, wait) != nil {
 			return nil
 		}

@@ -202,6 +202,25 @@ func TestArchive_ATopicMadeAnewStopsIt(t *testing.T) {
 	}
 }
 
+func TestArchive_LostOffsetsOrAForeignLogDoNotDoubleFacts(t *testing.T) {
+	b := newBed(t, 1, engineURL(t))
+	b.produce(0, b.generate(0, 100)...)
+	a := b.start(nil)
+	b.exact()
+	a.stop()
+	if _, err := kadm.NewClient(b.client).DeleteGroup(t.Context(), Group); err != nil {
+		t.Fatal(err)
+	}
+	err := b.start(nil).fails()
+	if err == nil || !strings.Contains(err.Error(), "partition 0 offsets 0-100: the group has no offset, but the table holds 100 of these 100 facts") {
+		t.Errorf("got %v", err)
+	}
+	var n uint64
+	if b.row("SELECT count() FROM {db}.facts", &n); n != 100 {
+		t.Errorf("%d facts, want 100", n)
+	}
+}
+
 func TestArchive_StoresOnlyWhatWasCommitted(t *testing.T) {
 	b := newBed(t, 1, engineURL(t))
 	a := b.start(nil)

@@ -24,6 +24,7 @@ type assignment struct {
 	epoch     int32 // leader epoch below next, for the commit; -1 unknown
 	pending   int64 // end of the block that an earlier owner announced from next on; 0 none
 	settled   bool  // next is committed, without an intent
+	fresh     bool  // the group has no offset for the partition
 	queue     *queue
 	cancel    context.CancelCauseFunc
 	done      chan struct{} // closed when run has returned
@@ -74,7 +75,7 @@ func (p *assignment) storeAll(ctx, work context.Context) error {
 		if err := p.store(work, b); err != nil {
 			return err
 		}
-		p.next, p.epoch, p.pending, p.settled = b.end, b.records[len(b.records)-1].LeaderEpoch, 0, false
+		p.next, p.epoch, p.pending, p.settled, p.fresh = b.end, b.records[len(b.records)-1].LeaderEpoch, 0, false, false
 	}
 }
 
@@ -166,12 +167,11 @@ func (p *assignment) settle(ctx context.Context) error {
 		return nil
 	}
 	err := p.commit(ctx, p.next, nil)
-	p.settled = err == nil
-	if err != nil && !errors.Is(err, errFenced) {
-		p.archive.log.Debug("idle commit not answered", "partition", p.partition, "error", err)
-		return nil
+	if errors.Is(err, errFenced) {
+		return err
 	}
-	return err
+	p.settled = err == nil
+	return nil
 }
 
 // store brings b into the table, whole and once, however long that takes. It fails with errFenced when the partition is lost, with
@@ -188,6 +188,11 @@ func (p *assignment) store(ctx context.Context, b block) error {
 	defer func() { a.writers <- rows }()
 	if err := p.reject(ctx, bad); err != nil {
 		return err
+	}
+	if p.fresh {
+		if err := p.refuseForeign(ctx, b, rows); err != nil {
+			return err
+		}
 	}
 	missing := rows
 	for round := 1; len(missing) > 0; round++ {
@@ -250,6 +255,27 @@ func (p *assignment) attempt(ctx context.Context, b block, rows []row, round int
 		return false, err
 	}
 	return true, a.warehouse.insert(ctx, token(a.topic, p.partition, b.from, b.end, round), rows)
+}
+
+// refuseForeign looks, before the first block of a partition for which the group has no offset, whether its facts are in the table
+// already. Then either the offsets are lost, and storing would double facts, or the log is another one, and its facts claim the places
+// of others: both need somebody who knows.
+func (p *assignment) refuseForeign(ctx context.Context, b block, rows []row) error {
+	for wait := firstBackoff; ; wait = nextBackoff(wait) {
+		n, err := p.archive.warehouse.present(ctx, rows)
+		switch {
+		case err == nil && n == 0:
+			return nil
+		case err == nil:
+			return fmt.Errorf("partition %d offsets %d-%d: the group has no offset, but the table holds %d of these %d facts: if the group's offsets"+
+				" were lost, commit 1 + max(fact_offset) of the partition; if the log is a new one, give it a new generation or database",
+				p.partition, b.from, b.end, n, len(rows))
+		}
+		p.archive.trouble(ctx, err)
+		if err := sleep(ctx, wait); err != nil {
+			return err
+		}
+	}
 }
 
 // readBack returns those of rows that the table does not hold; it asks until it has an answer.

@@ -52,7 +52,7 @@ func TestMain(m *testing.M) {
 func engineURL(t testing.TB) string {
 	t.Helper()
 	shared.once.Do(func() {
-		if shared.dir, shared.err = os.MkdirTemp("", "archive-test-"); shared.err == nil {
+		if shared.dir, shared.err = os.MkdirTemp("", "archive-test-"); shared.err == nil { //nolint:usetesting // it outlives the test that comes first
 			shared.server, shared.err = devserver.StartClickHouse(context.Background(), shared.dir)
 		}
 	})

@@ -14,7 +14,7 @@ func alertFact(offset int64, appended time.Time) *schemas.Fact {
 	f := plainFact(0, offset)
 	f.Event.Customer, f.Event.ID = "c1", "e1"
 	f.Event.Time = time.Date(2018, 4, 1, 0, 0, 31, 0, time.UTC).UnixMilli() + offset
-	f.Appended, f.FinalLevel = appended.UnixMilli(), schemas.LevelHigh
+	f.Appended, f.InitialLevel, f.FinalLevel = appended.UnixMilli(), schemas.LevelHigh, schemas.LevelHigh
 	f.Hits = []schemas.HitExplained{
 		{Rule: "VEL_OUT", Version: 3, Level: schemas.LevelHigh, Score: 40, Reason: "7 payments in 1 h, more than 5", Values: []schemas.Attribute{{Name: "count(1h)", Value: "7"}}},
 		{Rule: "TRIAL", Version: 1, Level: schemas.LevelLow, Shadow: true, Reason: "tried only"},

@@ -25,6 +25,8 @@ type warehouse interface {
 	insert(ctx context.Context, token string, rows []row) error
 	// missing returns those of rows that the table does not hold, as it stands after every insert that was answered.
 	missing(ctx context.Context, rows []row) ([]row, error)
+	// present counts those of rows that the table holds.
+	present(ctx context.Context, rows []row) (int, error)
 }
 
 // errEncode marks a block that the driver would not encode: our bug, no retry helps.
@@ -86,9 +88,10 @@ func (t *table) insert(ctx context.Context, token string, rows []row) error {
 	if err != nil {
 		return fmt.Errorf("insert %d facts: %w", len(rows), err)
 	}
+	defer batch.Close()
 	defer func() {
 		if !batch.IsSent() {
-			batch.Abort() // drops the connection; Close would end the INSERT on the server, with no rows
+			_ = batch.Abort() // drops the connection; Close alone would end the INSERT on the server, with no rows
 		}
 	}()
 	for i, c := range columns {
@@ -118,16 +121,11 @@ func (t *table) insertSQL() string {
 	return fmt.Sprintf("INSERT INTO %s.facts (%s)", quoteName(t.database), strings.Join(names, ", "))
 }
 
-// missing looks the rows up by their places, which the projection by_place finds, and not by offsets of topic facts: a place is what
-// must not come twice, from whichever log it came. Rows past the table's TTL are not missed: ClickHouse may drop them at any merge.
+// missing looks rows up by their places. Rows past the table's TTL are not missed: ClickHouse may drop them at any merge.
 func (t *table) missing(ctx context.Context, rows []row) ([]row, error) {
-	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
-	defer cancel()
-	held := map[place]bool{}
-	for _, g := range groupPlaces(rows) {
-		if err := t.readPlaces(ctx, g, held); err != nil {
-			return nil, fmt.Errorf("read back generation %d partition %d offsets %d-%d: %w", g.generation, g.partition, g.low, g.high, err)
-		}
+	held, err := t.held(ctx, rows)
+	if err != nil {
+		return nil, err
 	}
 	var gone []row
 	expired := time.Now().Add(-t.retention).UnixMilli()
@@ -137,6 +135,30 @@ func (t *table) missing(ctx context.Context, rows []row) ([]row, error) {
 		}
 	}
 	return gone, nil
+}
+
+func (t *table) present(ctx context.Context, rows []row) (n int, err error) {
+	held, err := t.held(ctx, rows)
+	for i := range rows {
+		if held[rows[i].place()] {
+			n++
+		}
+	}
+	return n, err
+}
+
+// held reads the places around rows that the table holds. It goes by places, which the projection by_place finds, and not by offsets of
+// topic facts: a place is what must not come twice, from whichever log it came.
+func (t *table) held(ctx context.Context, rows []row) (map[place]bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
+	defer cancel()
+	held := map[place]bool{}
+	for _, g := range groupPlaces(rows) {
+		if err := t.readPlaces(ctx, g, held); err != nil {
+			return nil, fmt.Errorf("read back generation %d partition %d offsets %d-%d: %w", g.generation, g.partition, g.low, g.high, err)
+		}
+	}
+	return held, nil
 }
 
 func (t *table) readPlaces(ctx context.Context, g placeRange, held map[place]bool) error {

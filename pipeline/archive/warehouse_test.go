@@ -1,8 +1,12 @@
 package archive
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
@@ -38,9 +42,67 @@ func records(partition int32, facts int, fact func(int32, int64) *schemas.Fact) 
 		if err != nil {
 			panic(err)
 		}
-		rs = append(rs, &kgo.Record{Topic: schemas.Facts.Name, Partition: partition, Offset: i, Value: value})
+		rs = append(rs, &kgo.Record{Topic: schemas.Facts.Name, Partition: partition, Offset: i, Value: value, Timestamp: time.UnixMilli(base + i)})
 	}
 	return rs
+}
+
+func TestInsert_ABlockOf50000RowsIsOnePart(t *testing.T) {
+	b := newBed(t, 1, engineURL(t)).migrated()
+	rows, bad := decodeAll(nil, records(0, 50_000, plainFact))
+	if len(bad) > 0 {
+		t.Fatal(bad[0].Detail)
+	}
+	if err := b.table().insert(t.Context(), token("t", 0, 0, 50_000, 1), rows); err != nil {
+		t.Fatal(err)
+	}
+	var parts, count, level uint64
+	b.row("SELECT count(), sum(rows), toUInt64(max(level)) FROM system.parts WHERE database = '{db}' AND table = 'facts' AND active", &parts, &count, &level)
+	if parts != 1 || count != 50_000 || level != 0 {
+		t.Errorf("%d parts of level %d with %d rows: a token is good for one block, want one part of 50000 rows", parts, level, count)
+	}
+	gone, err := b.table().missing(t.Context(), rows)
+	if err != nil || len(gone) != 0 {
+		t.Errorf("missing %d rows, %v", len(gone), err)
+	}
+}
+
+func TestInsert_ABlockThatTheDriverCannotEncodeIsOurBugAndInsertsNothing(t *testing.T) {
+	b := newBed(t, 1, engineURL(t)).migrated()
+	rows := []row{{Fact: *plainFact(0, 0)}, {Fact: *plainFact(0, 1)}}
+	rows[1].Stage = 99
+	if err := b.table().insert(t.Context(), "t", rows); !errors.Is(err, errEncode) || !strings.Contains(err.Error(), "column stage") {
+		t.Errorf("got %v", err)
+	}
+	var n uint64
+	if b.row("SELECT count() FROM {db}.facts", &n); n != 0 {
+		t.Errorf("%d facts, want none", n)
+	}
+}
+
+func TestMissing_RowsPastTheirRetentionAreNotMissed(t *testing.T) {
+	b := newBed(t, 1, engineURL(t)).migrated()
+	rows := []row{{Fact: *plainFact(0, 0)}, {Fact: *plainFact(0, 1)}}
+	rows[1].Appended = time.Now().UnixMilli()
+	table := b.table()
+	table.retention = 24 * time.Hour // the first row is three days old
+	gone, err := table.missing(t.Context(), rows)
+	if err != nil || len(gone) != 1 || gone[0].Offset != 1 {
+		t.Errorf("missing %d rows, %v; want the young one only", len(gone), err)
+	}
+}
+
+func TestInsert_NothingIsSentAfterTheDeadline(t *testing.T) {
+	b := newBed(t, 1, engineURL(t)).migrated()
+	ctx, cancel := context.WithDeadline(context.Background(), time.Now().Add(-time.Second))
+	defer cancel()
+	if err := b.table().insert(ctx, "t", []row{{Fact: *plainFact(0, 0)}}); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("got %v", err)
+	}
+	var n uint64
+	if b.row("SELECT count() FROM {db}.facts", &n); n != 0 {
+		t.Errorf("%d facts, want none", n)
+	}
 }
 
 // BenchmarkInsert is one writer's way from records to an answered INSERT, in blocks of 50,000.
@@ -51,6 +113,9 @@ func BenchmarkInsert(b *testing.B) {
 	b.ResetTimer()
 	for i := range b.N {
 		rows, _ = decodeAll(rows, block)
+		if len(rows) != len(block) {
+			b.Fatalf("%d rows of %d", len(rows), len(block))
+		}
 		if err := bed.table().insert(b.Context(), token("bench", 0, int64(i), int64(i)+1, 1), rows); err != nil {
 			b.Fatal(err)
 		}

@@ -13,7 +13,7 @@ SELECT
     outcome,
     reason,
     late,
-    final_level AS level,
+    initial_level AS level,
     arrayMap((r, l, x) -> concat(r, ' (', toString(l), '): ', x), hits.rule, hits.level, hits.reason) AS hits,
     features,
     stage,

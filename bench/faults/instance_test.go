@@ -1,0 +1,127 @@
+package faults
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+)
+
+const (
+	stopsWithin     = 15 * time.Second // an orderly end: the last transaction, the last flush and the archive's grace of 2 s
+	stoppedBySignal = 130              // main's exit code for an orderly end that a signal asked for
+)
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if built.dir != "" {
+		os.RemoveAll(built.dir)
+	}
+	os.Exit(code)
+}
+
+// built is the command under test, made once for all tests of the package.
+var built struct {
+	once sync.Once
+	dir  string
+	err  error
+}
+
+// build makes the command as `make build` does and returns its path.
+func build(t *testing.T) string {
+	t.Helper()
+	built.once.Do(func() {
+		if built.dir, built.err = os.MkdirTemp("", "streamgauge-faults-"); built.err != nil {
+			return
+		}
+		cmd := exec.Command("go", "build", "-trimpath", "-o", built.dir, "github.com/streamgauge/streamgauge")
+		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+		if out, err := cmd.CombinedOutput(); err != nil {
+			built.err = fmt.Errorf("go build: %w: %s", err, out)
+		}
+	})
+	if built.err != nil {
+		t.Fatal(built.err)
+	}
+	return filepath.Join(built.dir, "streamgauge")
+}
+
+// instance is one `streamgauge run`.
+type instance struct {
+	in    *installation
+	cmd   *exec.Cmd
+	began time.Time
+	meant atomic.Bool   // its end is ours
+	gone  chan struct{} // closed when it has ended
+}
+
+// start starts a process. One that ends by itself ends the test.
+func (in *installation) start() *instance {
+	in.t.Helper()
+	log, err := os.OpenFile(in.log, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
+		in.t.Fatal(err)
+	}
+	defer log.Close()
+	p := &instance{in: in, cmd: exec.Command(in.binary, "run", "--config", in.file), began: time.Now(), gone: make(chan struct{})}
+	p.cmd.Stdout, p.cmd.Stderr = log, log
+	p.cmd.Env = append(os.Environ(), "STREAMGAUGE_ORDINAL=", "STREAMGAUGE_CONFIG=")
+	if err := p.cmd.Start(); err != nil {
+		in.t.Fatal(err)
+	}
+	in.running = p
+	go func() {
+		defer close(p.gone)
+		if err := p.cmd.Wait(); !p.meant.Load() {
+			in.broken(fmt.Errorf("streamgauge ended by itself after %s: %v", time.Since(p.began).Round(time.Millisecond), err))
+		}
+	}()
+	return p
+}
+
+// kill is kill -9.
+func (p *instance) kill() {
+	p.meant.Store(true)
+	p.cmd.Process.Kill()
+	<-p.gone
+}
+
+// stop asks the process to end as a service manager does. It must do so cleanly and in time.
+func (p *instance) stop() {
+	t := p.in.t
+	t.Helper()
+	p.meant.Store(true)
+	asked := time.Now()
+	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-p.gone:
+	case <-time.After(stopsWithin):
+		p.kill()
+		t.Fatalf("SIGTERM did not end streamgauge within %s", stopsWithin)
+	}
+	if code := p.cmd.ProcessState.ExitCode(); code != stoppedBySignal {
+		t.Errorf("SIGTERM ended streamgauge with code %d, want %d", code, stoppedBySignal)
+	}
+	t.Logf("SIGTERM ended streamgauge in %s", time.Since(asked).Round(time.Millisecond))
+}
+
+// peakMemory is the most memory that the process has had in RAM so far, in bytes; 0 where the system does not say.
+func (p *instance) peakMemory() (bytes int64) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
+	if err != nil {
+		return 0
+	}
+	_, rest, _ := strings.Cut(string(text), "VmHWM:")
+	if _, err := fmt.Sscanf(rest, "%d kB", &bytes); err != nil {
+		return 0
+	}
+	return bytes << 10
+}
