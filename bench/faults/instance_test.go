@@ -37,7 +37,7 @@ var built struct {
 func build(t *testing.T) string {
 	t.Helper()
 	built.once.Do(func() {
-		if built.dir, built.err = os.MkdirTemp("", "streamgauge-faults-"); built.err != nil {
+		if built.dir, built.err = os.MkdirTemp("", "streamgauge-faults-"); built.err != nil { //nolint:usetesting // it outlives the first test
 			return
 		}
 		cmd := exec.Command("go", "build", "-trimpath", "-o", built.dir, "github.com/streamgauge/streamgauge")
@@ -78,8 +78,9 @@ func (in *installation) start() *instance {
 	in.running = p
 	go func() {
 		defer close(p.gone)
-		if err := p.cmd.Wait(); !p.meant.Load() {
-			in.broken(fmt.Errorf("streamgauge ended by itself after %s: %v", time.Since(p.began).Round(time.Millisecond), err))
+		_ = p.cmd.Wait() // the state says it
+		if !p.meant.Load() {
+			in.broken(fmt.Errorf("streamgauge ended by itself after %s: %s", time.Since(p.began).Round(time.Millisecond), p.cmd.ProcessState))
 		}
 	}()
 	return p

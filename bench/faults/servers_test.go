@@ -26,6 +26,7 @@ const (
 	feedAtLeast = 60_000
 	feedRate    = 1500 // records/s: a fraction of what two busy cores judge, so that a restart catches up
 	feedTick    = 20 * time.Millisecond
+	backlog     = 200              // events; a third of what one round of feeding, intake and monitor has under way
 	firstCommit = 30 * time.Second // after a kill: the groups wait 6 and 10 s for the dead, the rest is room for a busy machine
 )
 
@@ -34,21 +35,13 @@ func TestServers_KilledTenTimesUnderLoadEveryInputHasOneVerdict(t *testing.T) {
 	in := install(t, 8*time.Minute, func(c *topology.Config) { c.ClickHouse.URL = url })
 	house := in.warehouse()
 	in.abandonApply()
-	rnd := rand.New(rand.NewPCG(3, 1))
-	gen := stream(t, 3, 0)
 	feeding, enough := context.WithCancel(in.ctx)
+	defer enough()
 	fed := make(chan int, 1)
 	in.start()
-	go func() { fed <- in.feed(feeding, gen) }()
-	defer enough()
-	for n := range kills {
-		came := in.awaitWork(n, rnd)
-		t.Logf("kill %d %s after its start (%s), %d input records and %d events not judged", n+1, time.Since(in.running.began).Round(time.Millisecond), came, in.lag(topology.StageIntake), in.lag(topology.StageMonitor))
-		in.running.kill()
-		house.onceEach()
-		in.start()
-	}
-	in.awaitCommit(topology.StageIntake, in.committed(topology.StageIntake))
+	go func() { fed <- in.feed(feeding, stream(t, 3, 0)) }()
+	in.awaitCommit(topology.StageMonitor, 0)
+	in.killRepeatedly(house, rand.New(rand.NewPCG(3, 1)))
 	enough()
 	sent := <-fed
 	drain(in.ctx, t, in.topo, in.reach()...)
@@ -60,18 +53,47 @@ func TestServers_KilledTenTimesUnderLoadEveryInputHasOneVerdict(t *testing.T) {
 	t.Logf("%d records sent, %d kills: %s", sent, kills, report.String())
 }
 
-// awaitWork lets a process come to work, and then some random time pass. Every fourth one is not waited for: it dies while it starts,
-// joins or rebuilds.
-func (in *installation) awaitWork(n int, rnd *rand.Rand) string {
+// killRepeatedly kills the process and starts it again. Every other one dies while monitor works through a backlog, the rest at any
+// moment; some are not waited for and die while they start, join or rebuild.
+func (in *installation) killRepeatedly(house *warehouse, rnd *rand.Rand) {
 	in.t.Helper()
-	if n%4 == 3 {
-		in.pause(time.Duration(rnd.Int64N(int64(5 * time.Second))))
-		return "not waited for"
+	longest := map[string]time.Duration{}
+	for n := range kills {
+		if n%2 == 0 {
+			in.awaitBacklog()
+			in.pause(time.Duration(rnd.Int64N(int64(200 * time.Millisecond))))
+		} else {
+			in.pause(time.Duration(rnd.Int64N(int64(2 * time.Second))))
+		}
+		in.t.Logf("kill %d, %s after the start: %d input records and %d events wait", n+1, time.Since(in.running.began).Round(time.Millisecond), in.lag(topology.StageIntake), in.lag(topology.StageMonitor))
+		in.running.kill()
+		house.onceEach()
+		before := map[string]int64{topology.StageMonitor: in.committed(topology.StageMonitor), topology.StageIntake: in.committed(topology.StageIntake)}
+		in.start()
+		if n%4 == 2 {
+			continue
+		}
+		for _, stage := range []string{topology.StageMonitor, topology.StageIntake} {
+			took := in.awaitCommit(stage, before[stage])
+			longest[stage] = max(longest[stage], took)
+			in.t.Logf("first new commit of %s %s after the start", stage, took)
+		}
 	}
-	monitor := in.awaitCommit(topology.StageMonitor, in.committed(topology.StageMonitor))
-	intake := in.awaitCommit(topology.StageIntake, in.committed(topology.StageIntake))
-	in.pause(time.Duration(rnd.Int64N(int64(2 * time.Second))))
-	return fmt.Sprintf("first new commit of monitor after %s, of intake after %s", monitor, intake)
+	in.t.Logf("restart to first new commit, at the most: %v", longest)
+}
+
+// awaitBacklog waits until intake has put more into topic events than monitor has judged: after a restart intake waits for the dead
+// process's membership to end, and then has seconds of input to catch up on.
+func (in *installation) awaitBacklog() {
+	in.t.Helper()
+	ctx, cancel := context.WithTimeoutCause(in.ctx, firstCommit, fmt.Errorf("no backlog within %s", firstCommit))
+	defer cancel()
+	await(ctx, in.t, "stage monitor", func() string {
+		if lag := in.lag(topology.StageMonitor); lag < backlog {
+			return fmt.Sprintf("%d events wait, not %d", lag, backlog)
+		}
+		return ""
+	})
 }
 
 // awaitCommit waits until the stage has committed more than before and returns how long after its process's start that was.
@@ -155,7 +177,9 @@ func TestServers_EventsGoEndToEnd(t *testing.T) {
 	}
 	half := len(records) / 2
 	shuffleWithinCustomers(records[half:], rand.New(rand.NewPCG(5, 1)))
-	records = append(records, records[len(records)-400:]...) // every partition ends in duplicates, which change no window
+	for _, r := range records[len(records)-400:] { // every partition ends in duplicates, which change no window
+		records = append(records, &kgo.Record{Topic: r.Topic, Key: r.Key, Value: r.Value})
+	}
 	for i, part := range [][]*kgo.Record{records[:half], records[half:], nil} {
 		before := len(in.said())
 		in.start()

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/streamgauge/streamgauge/schemas"
 )
 
 // givesUpWithin bounds a start that cannot succeed: startup_wait of 1 s in these tests, and the last try.
@@ -94,5 +96,35 @@ monitor: {lanes: 1000, max_poll: 0, flush_every: 2h, flush_at: 0}
 		if !strings.Contains(said, mistake) {
 			t.Errorf("does not say %s:\n%s", mistake, said)
 		}
+	}
+}
+
+func TestServers_WindowsThatNothingCanRebuildHaltTheStart(t *testing.T) {
+	in := install(t, 2*time.Minute, nil)
+	in.start()
+	in.good(0)
+	drain(in.ctx, t, in.topo, in.reach()...)
+	in.running.stop()
+	if err := in.redis.FlushDB(in.ctx).Err(); err != nil {
+		t.Fatal(err)
+	}
+	ends, err := in.admin.ListEndOffsets(in.ctx, schemas.Events.Name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	gone, err := in.admin.DeleteRecords(in.ctx, ends.Offsets()) // as retention does, once the records are old enough
+	if err == nil {
+		err = gone.Error()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	config, err := os.ReadFile(in.file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	said := failedStart(t, string(config))
+	if want := "the windows cannot be rebuilt from here"; !strings.Contains(said, want) {
+		t.Errorf("said %q, want %q", said, want)
 	}
 }

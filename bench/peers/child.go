@@ -174,7 +174,7 @@ type process struct {
 	as      string
 	in      io.WriteCloser
 	answers chan answer
-	kill    func() error
+	self    *os.Process
 	gone    chan struct{} // closed when it has ended
 	err     error         // how; to be read after gone
 }
@@ -202,7 +202,7 @@ func start(as string, t *task) (*process, error) {
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("%s process: %w", as, err)
 	}
-	p := &process{as: as, in: in, kill: cmd.Process.Kill, answers: make(chan answer, 1), gone: make(chan struct{})}
+	p := &process{as: as, in: in, self: cmd.Process, answers: make(chan answer, 1), gone: make(chan struct{})}
 	go func() {
 		defer close(p.gone)
 		for d := json.NewDecoder(out); ; {
@@ -250,7 +250,7 @@ func (p *process) stop() error {
 	select {
 	case <-p.gone:
 	case <-time.After(stopTime):
-		p.kill()
+		p.self.Kill()
 		<-p.gone
 	}
 	if p.err != nil {

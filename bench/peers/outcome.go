@@ -91,8 +91,8 @@ func headerBytes(headers []kgo.RecordHeader) (n int) {
 	return n
 }
 
-// check holds what must be there after events events and controls control records: one fact for each of both, one result for each
-// event, no rejection. It names every difference.
+// check holds what must be there after so many events and control records: one fact for each of both, one result for each event, no
+// rejection. It names every difference.
 func (o *Outcome) check(events, controls int64) error {
 	var bad []error
 	for _, c := range []struct {

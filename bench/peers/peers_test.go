@@ -32,6 +32,7 @@ func TestMain(m *testing.M) {
 		}
 		return
 	}
+	os.Setenv("GORACE", "atexit_sleep_ms=0") // under -race each of the many children would sleep a second before it ends
 	os.Exit(m.Run())
 }
 

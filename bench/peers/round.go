@@ -173,7 +173,10 @@ func (g *gauge) balanced(ctx context.Context) (bool, error) {
 		return false, fmt.Errorf("kafka: describe group: %w", err)
 	}
 	d := described[g.task.Group]
-	if d.Err != nil || d.State != "Stable" || len(d.Members) != g.task.Config.Monitor.Lanes {
+	if d.Err != nil {
+		return false, fmt.Errorf("kafka: describe group: %w", d.Err)
+	}
+	if d.State != "Stable" || len(d.Members) != g.task.Config.Monitor.Lanes {
 		return false, nil
 	}
 	assigned := 0
