@@ -30,7 +30,7 @@ func NewConfiguration(set *rule.Set) *Configuration {
 	slices.SortStableFunc(c.byWindow, func(a, b int) int {
 		return cmp.Compare(set.Plan.Aggregates[a].Window, set.Plan.Aggregates[b].Window)
 	})
-	c.Shape = &window.Shape{Version: set.Version, Retention: set.Plan.Retention, Classify: classify(set.Plan.Filters)}
+	c.Shape = &window.Shape{Version: set.Version, Retention: set.Plan.Retention, Base: set.Policy.BaseCurrency, Classify: classify(set.Plan.Filters)}
 	for i, a := range set.Plan.Aggregates {
 		if a.Func != rule.Since {
 			continue

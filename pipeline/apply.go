@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/streamgauge/streamgauge/operators/rule"
@@ -36,7 +37,34 @@ func Apply(ctx context.Context, env *Env, files []schemas.SnapshotFile, onlyIfEm
 	return apply(ctx, env, admin, files, onlyIfEmpty)
 }
 
-func apply(ctx context.Context, env *Env, admin *kadm.Client, files []schemas.SnapshotFile, onlyIfEmpty bool) (Applied, error) {
+// applyTries bounds how often an apply begins again that another one, begun later, fenced.
+const applyTries = 5
+
+func apply(ctx context.Context, env *Env, admin *kadm.Client, files []schemas.SnapshotFile, onlyIfEmpty bool) (a Applied, err error) {
+	for range applyTries {
+		a, err = applyOnce(ctx, env, admin, files, onlyIfEmpty)
+		if !errors.Is(err, kerr.ProducerFenced) && !errors.Is(err, kerr.InvalidProducerEpoch) {
+			return a, err
+		}
+		wait(ctx, lastPause/10)
+	}
+	return a, fmt.Errorf("others apply at the same time: %w", err)
+}
+
+func applyOnce(ctx context.Context, env *Env, admin *kadm.Client, files []schemas.SnapshotFile, onlyIfEmpty bool) (Applied, error) {
+	next := schemas.Snapshot{Version: 1, Files: files}
+	if _, err := rule.Compile(&next); err != nil {
+		return Applied{}, err
+	}
+	if onlyIfEmpty { // the ordinary start of a process must not fence an apply that is under way
+		snapshots, err := readSnapshots(ctx, env, admin)
+		if err != nil {
+			return Applied{}, err
+		}
+		if n := len(snapshots); n > 0 {
+			return Applied{Version: snapshots[n-1].Version, Differs: snapshots[n-1].Digest() != next.Digest()}, nil
+		}
+	}
 	// The producer comes before the reading: of two at once, the later one's InitProducerID ends the earlier one's transaction.
 	cl, err := kgo.NewClient(append(env.kafkaOpts("apply"), kgo.TransactionalID("streamgauge-apply"), kgo.TransactionTimeout(txnTimeout),
 		kgo.RecordPartitioner(kgo.ManualPartitioner()))...)
@@ -49,10 +77,6 @@ func apply(ctx context.Context, env *Env, admin *kadm.Client, files []schemas.Sn
 	}
 	snapshots, err := readSnapshots(ctx, env, admin)
 	if err != nil {
-		return Applied{}, err
-	}
-	next := schemas.Snapshot{Version: 1, Files: files}
-	if _, err := rule.Compile(&next); err != nil {
 		return Applied{}, err
 	}
 	if n := len(snapshots); n > 0 {

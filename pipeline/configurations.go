@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sort"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -20,12 +21,13 @@ type configurations struct {
 	env   *Env
 	admin *kadm.Client
 
-	turn chan struct{} // holds one token: who has it may read the topic and held; waiting for it can be given up
-	held map[int32]*operators.Configuration
+	turn    chan struct{} // holds one token: who has it may read the topic and held; waiting for it can be given up
+	held    map[int32]*operators.Configuration
+	digests map[int32]string
 }
 
 func newConfigurations(env *Env, admin *kadm.Client) *configurations {
-	c := &configurations{env: env, admin: admin, turn: make(chan struct{}, 1), held: map[int32]*operators.Configuration{}}
+	c := &configurations{env: env, admin: admin, turn: make(chan struct{}, 1), held: map[int32]*operators.Configuration{}, digests: map[int32]string{}}
 	c.turn <- struct{}{}
 	return c
 }
@@ -41,16 +43,33 @@ func (c *configurations) locked(ctx context.Context, fn func() error) error {
 	return fn()
 }
 
-// get returns version, which a control record or a marker named.
-func (c *configurations) get(ctx context.Context, version int32) (conf *operators.Configuration, err error) {
+// configWait is how long a version that the log names may be missing from topic config: apply writes both in one transaction, but its
+// markers reach the two topics one after the other.
+const configWait = 10 * time.Second
+
+// get returns version, which a control record or a marker named; digest, unless empty, must be its snapshot's. It waits out what is
+// passing: brokers that do not answer, and a snapshot whose transaction marker is on its way.
+func (c *configurations) get(ctx context.Context, version int32, digest string) (conf *operators.Configuration, err error) {
 	err = c.locked(ctx, func() error {
-		if c.held[version] == nil {
-			if err := c.load(ctx); err != nil {
+		began := time.Now()
+		for pause := firstPause; c.held[version] == nil; pause = min(2*pause, lastPause) {
+			passing, err := c.load(ctx)
+			switch {
+			case ctx.Err() != nil:
+				return ctx.Err()
+			case err != nil && !passing:
 				return err
+			case err != nil:
+				c.env.Log.Warn("topic of configurations cannot be read, trying on", "topic", schemas.Configurations.Name, "error", err)
+			case c.held[version] == nil && time.Since(began) > configWait:
+				return fmt.Errorf("configuration %d is named in the log but not in topic %s; was the topic recreated?", version, schemas.Configurations.Name)
+			}
+			if c.held[version] == nil {
+				wait(ctx, pause)
 			}
 		}
-		if conf = c.held[version]; conf == nil {
-			return fmt.Errorf("configuration %d is named in the log but not in topic %s; was the topic recreated?", version, schemas.Configurations.Name)
+		if conf = c.held[version]; digest != "" && digest != c.digests[version] {
+			return fmt.Errorf("configuration %d in topic %s is another text than the one that the log names (%.12s, not %.12s); was the topic recreated?", version, schemas.Configurations.Name, c.digests[version], digest)
 		}
 		return nil
 	})
@@ -62,7 +81,7 @@ func (c *configurations) upTo(ctx context.Context, version int32) (out []*operat
 	if version == 0 {
 		return nil, nil
 	}
-	if _, err := c.get(ctx, version); err != nil {
+	if _, err := c.get(ctx, version, ""); err != nil {
 		return nil, err
 	}
 	err = c.locked(ctx, func() error {
@@ -77,10 +96,11 @@ func (c *configurations) upTo(ctx context.Context, version int32) (out []*operat
 	return out, err
 }
 
-func (c *configurations) load(ctx context.Context) error {
+// load reads the topic and compiles what is new. passing says whether a later try may succeed.
+func (c *configurations) load(ctx context.Context) (passing bool, err error) {
 	snapshots, err := readSnapshots(ctx, c.env, c.admin)
 	if err != nil {
-		return err
+		return true, err
 	}
 	for i := range snapshots {
 		s := &snapshots[i]
@@ -89,11 +109,11 @@ func (c *configurations) load(ctx context.Context) error {
 		}
 		set, err := rule.Compile(s)
 		if err != nil {
-			return fmt.Errorf("configuration %d, published by another version of this program, does not compile here: %w", s.Version, err)
+			return false, fmt.Errorf("configuration %d, published by another version of this program, does not compile here: %w", s.Version, err)
 		}
-		c.held[s.Version] = operators.NewConfiguration(set)
+		c.held[s.Version], c.digests[s.Version] = operators.NewConfiguration(set), s.Digest()
 	}
-	return nil
+	return false, nil
 }
 
 // readSnapshots reads topic config from its start to its end, ascending by version.

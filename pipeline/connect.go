@@ -90,7 +90,8 @@ func (e *Env) connectStore(ctx context.Context) (store.Store, func(), error) {
 	}
 	c := e.Config.Redis
 	redisIsQuiet.Do(logging.Disable)
-	client := redis.NewClient(&redis.Options{Addr: c.Address, DB: c.Database, Username: c.Username, Password: c.Password, MaxRetries: 3, ReadTimeout: 10 * time.Second, WriteTimeout: 10 * time.Second})
+	client := redis.NewClient(&redis.Options{Addr: c.Address, DB: c.Database, Username: c.Username, Password: c.Password, MaxRetries: 3, ReadTimeout: 10 * time.Second, WriteTimeout: 10 * time.Second,
+		ContextTimeoutEnabled: true})
 	err := e.reach(ctx, "redis", c.Address, func(ctx context.Context) error { return client.Ping(ctx).Err() })
 	if err != nil {
 		client.Close()

@@ -50,7 +50,7 @@ func isLost(err error) bool {
 
 // isRefused is an error that only another configuration ends.
 func isRefused(err error) bool {
-	for _, refusal := range []error{kerr.TopicAuthorizationFailed, kerr.GroupAuthorizationFailed, kerr.ClusterAuthorizationFailed, kerr.SaslAuthenticationFailed, kerr.UnsupportedVersion} {
+	for _, refusal := range []error{kerr.TopicAuthorizationFailed, kerr.GroupAuthorizationFailed, kerr.ClusterAuthorizationFailed, kerr.TransactionalIDAuthorizationFailed, kerr.SaslAuthenticationFailed, kerr.UnsupportedVersion} {
 		if errors.Is(err, refusal) {
 			return true
 		}

@@ -45,14 +45,8 @@ func (l *lane) startFlush(ctx context.Context, p *partition) {
 		return
 	}
 	p.flushing = true
-	f := flushed{part: p, base: p.base, next: store.Marker{Offset: p.pos, TopicID: l.topicID}, saved: p.state.TakeDirty()}
-	if conf := p.state.Current(); conf != nil {
-		f.next.Config = conf.Version
-	}
-	entries := make([]store.Entry, len(f.saved))
-	for i, s := range f.saved {
-		entries[i] = store.Entry{Key: s.Key, Value: s.Value}
-	}
+	f := l.newFlush(p, p.pos)
+	entries := f.entries()
 	replies := l.flushes
 	l.underway++
 	l.flying.Add(1)
@@ -63,6 +57,23 @@ func (l *lane) startFlush(ctx context.Context, p *partition) {
 		f.now, f.err = l.store.Flush(ctx, p.number, f.base, f.next, entries)
 		replies <- f
 	}()
+}
+
+// newFlush takes the partition's changes for a flush to offset next.
+func (l *lane) newFlush(p *partition, next int64) flushed {
+	f := flushed{part: p, base: p.base, next: store.Marker{Offset: next, TopicID: l.topicID}, saved: p.state.TakeDirty()}
+	if conf := p.state.Current(); conf != nil {
+		f.next.Config = conf.Version
+	}
+	return f
+}
+
+func (f *flushed) entries() []store.Entry {
+	out := make([]store.Entry, len(f.saved))
+	for i, s := range f.saved {
+		out[i] = store.Entry{Key: s.Key, Value: s.Value}
+	}
+	return out
 }
 
 // takeReplies applies what came back from flushes.

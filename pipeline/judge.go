@@ -43,11 +43,14 @@ func (l *lane) decode(ctx context.Context, fetches kgo.Fetches) ([]*batch, error
 		}
 		b := &batch{part: p}
 		for _, r := range f.Records {
+			b.next = r.Offset + 1
+			if r.Attrs.IsControl() {
+				continue
+			}
 			it := l.items.get(used)
 			used++
 			b.bad = append(b.bad, decodeEvent(it, r))
 			b.items = append(b.items, it)
-			b.next = r.Offset + 1
 		}
 		batches = append(batches, b)
 	})
@@ -137,7 +140,7 @@ func (l *lane) advance(ctx context.Context, state *operators.State, chain []oper
 			return err
 		}
 		open = open[:0]
-		conf, err := l.configs.get(ctx, it.Event.Control.Version)
+		conf, err := l.configs.get(ctx, it.Event.Control.Version, it.Event.Control.Digest)
 		if err != nil {
 			return halt(state.Partition, "control record at offset %d: %v", it.Offset, err)
 		}

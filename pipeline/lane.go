@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
@@ -45,13 +46,14 @@ type lane struct {
 
 // partition is what the lane keeps of one partition of events.
 type partition struct {
-	number   int32
-	state    *operators.State
-	pos      int64        // offset of the next record to judge; all below is committed
-	base     store.Marker // what the store is believed to hold
-	flushing bool
-	retryAt  time.Time // a failed flush waits until then
-	dirtied  time.Time // when the oldest unflushed record was committed
+	number    int32
+	state     *operators.State
+	pos       int64        // offset of the next record to judge; all below is committed
+	base      store.Marker // what the store is believed to hold
+	flushing  bool
+	replaying bool      // the store must stand still: what it holds beyond base may be of a later configuration
+	retryAt   time.Time // a failed flush waits until then
+	dirtied   time.Time // when the oldest unflushed record was committed
 }
 
 // errPoisoned ends a session: whether its last transaction was committed is not known here.
@@ -78,12 +80,17 @@ func halt(partition int32, format string, args ...any) error {
 
 // run works until ctx ends or the lane must halt. A poisoned session is replaced by a new one under the same names.
 func (l *lane) run(ctx context.Context) error {
-	for ctx.Err() == nil {
+	for pause := firstPause; ctx.Err() == nil; pause = min(2*pause, lastPause) {
+		began := time.Now()
 		err := l.runSession(ctx)
 		switch {
 		case ctx.Err() != nil:
 		case errors.Is(err, errPoisoned):
+			if time.Since(began) > sessionTimeout {
+				pause = firstPause
+			}
 			l.log.Warn("session ends and begins anew, its state is read back", "reason", err)
+			wait(ctx, pause)
 		case err != nil:
 			return fmt.Errorf("lane %s: %w", l.name, err)
 		}
@@ -91,12 +98,27 @@ func (l *lane) run(ctx context.Context) error {
 	return nil
 }
 
+// Pauses between attempts at what failed.
+const (
+	firstPause = 20 * time.Millisecond
+	lastPause  = 2 * time.Second
+)
+
+// wait sleeps for d or until ctx ends.
+func wait(ctx context.Context, d time.Duration) {
+	select {
+	case <-time.After(d):
+	case <-ctx.Done():
+	}
+}
+
 func (l *lane) runSession(ctx context.Context) error {
-	s, err := newSession(l.env, l.stage, l.name)
+	s, err := newSession(ctx, l.env, l.stage, l.name)
 	if err != nil {
 		return err
 	}
 	l.session, l.parts, l.flushes, l.underway = s, map[int32]*partition{}, make(chan flushed, 4096), 0
+	l.arena = nil         // a client that was given up may still read the old one
 	defer l.flying.Wait() // the next session reads the store after the last flush of this one
 	defer s.close()
 	for ctx.Err() == nil {
@@ -112,10 +134,10 @@ func (l *lane) runSession(ctx context.Context) error {
 func (l *lane) turn(ctx context.Context) error {
 	fetches := l.session.poll(ctx, l.pollWait(), l.env.Config.Monitor.MaxPoll)
 	defer l.session.allow()
-	if err := l.takeReplies(ctx); err != nil {
+	if err := l.takeOwnership(ctx); err != nil { // before the replies: one of a partition that is gone decides nothing
 		return err
 	}
-	if err := l.takeOwnership(ctx); err != nil {
+	if err := l.takeReplies(ctx); err != nil {
 		return err
 	}
 	if err := fetchError(l.log, fetches); err != nil {
@@ -186,10 +208,14 @@ func (l *lane) transact(ctx context.Context, fetches kgo.Fetches) error {
 		for _, b := range batches {
 			b.part.state.Rollback()
 		}
-		if err != nil && !retriable(err) {
+		if err == nil {
+			return l.confirmAborted(ctx, batches)
+		}
+		if !retriable(err) {
 			return err
 		}
 		l.log.Warn("transaction aborted, its records come again", "reason", err)
+		wait(ctx, firstPause)
 		return nil
 	}
 	for _, b := range batches {
@@ -203,11 +229,36 @@ func (l *lane) transact(ctx context.Context, fetches kgo.Fetches) error {
 	return nil
 }
 
+// confirmAborted asks the group whether a commit that came to nothing really did. Mostly a rebalance made an abort of it; but a broker
+// may answer EndTxn with UNKNOWN_SERVER_ERROR and have applied it, and the client calls that an abort too.
+func (l *lane) confirmAborted(ctx context.Context, batches []*batch) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), requestTimeout)
+	defer cancel()
+	offsets, err := kadm.NewClient(l.session.gts.Client()).FetchOffsets(kadm.RequireStable(ctx), l.stage.Group)
+	if err != nil {
+		return fmt.Errorf("%w: commit not confirmed, and neither its abort: %w", errPoisoned, err)
+	}
+	for _, b := range batches {
+		at := int64(0)
+		if o, ok := offsets.Lookup(schemas.Events.Name, b.part.number); ok {
+			if o.Err != nil {
+				return fmt.Errorf("%w: commit not confirmed, and neither its abort: %w", errPoisoned, o.Err)
+			}
+			at = max(o.At, 0)
+		}
+		if at != b.part.pos {
+			return fmt.Errorf("%w: partition %d stands at offset %d, this lane was told that it stayed at %d", errPoisoned, b.part.number, at, b.part.pos)
+		}
+	}
+	l.log.Info("transaction aborted by a rebalance, its records come again")
+	return nil
+}
+
 // retriable is an error after which the records come again. A halt, a mistake of ours and a record that no broker will ever take are
 // not: the same would happen for ever.
 func retriable(err error) bool {
 	var halt *HaltError
-	return !errors.As(err, &halt) && !errors.Is(err, errBug) && !errors.Is(err, kerr.MessageTooLarge)
+	return !errors.As(err, &halt) && !errors.Is(err, errBug) && !errors.Is(err, kerr.MessageTooLarge) && !isRefused(err)
 }
 
 // errBug marks what only a mistake of ours can cause.

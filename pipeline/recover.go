@@ -36,13 +36,19 @@ func (l *lane) recover(ctx context.Context, number int32, committed int64) (*par
 		return nil, halt(number, "%v", err)
 	}
 	p := &partition{number: number, state: operators.NewState(l.env.Config.Generation, number, history), pos: committed, base: marker}
-	if err := l.replay(ctx, p, marker.Offset); err != nil {
-		if errors.Is(err, errRegressed) { // the store changed under the replay: begin again from what it holds now
-			return l.recover(ctx, number, committed)
-		}
+	p.replaying = true
+	err = l.replay(ctx, p, marker.Offset)
+	p.replaying = false
+	var stop *HaltError
+	switch {
+	case err == nil:
+		return p, nil
+	case errors.Is(err, errRegressed): // the store changed under the replay: begin again from what it holds now
+		return l.recover(ctx, number, committed)
+	case errors.As(err, &stop), errors.Is(err, errBug), errors.Is(err, errPoisoned):
 		return nil, err
 	}
-	return p, nil
+	return nil, fmt.Errorf("%w: %w", errPoisoned, err) // reading the log was disturbed
 }
 
 // replay folds the committed records [from, p.pos) into the windows: no verdicts, they are out already.
@@ -50,7 +56,7 @@ func (l *lane) replay(ctx context.Context, p *partition, from int64) error {
 	if from >= p.pos {
 		return nil
 	}
-	started, n := time.Now(), 0
+	started, n, next := time.Now(), 0, from
 	chain := topology.Rebuild()
 	b := &batch{part: p}
 	var items itemPool // not the lane's: a replay may come while a polled batch waits
@@ -65,10 +71,13 @@ func (l *lane) replay(ctx context.Context, p *partition, from int64) error {
 			return err
 		}
 		p.state.Commit()
+		if p.state.Dirty() >= l.env.Config.Monitor.FlushAt {
+			l.flushReplayed(ctx, p, next)
+		}
 		return nil
 	}
 	err := readRange(ctx, l.env, schemas.Events.Name, p.number, from, p.pos, func(r *kgo.Record) error {
-		n++
+		n, next = n+1, r.Offset+1
 		it := items.get(len(b.items))
 		b.bad = append(b.bad, decodeEvent(it, r))
 		b.items = append(b.items, it)
@@ -89,6 +98,18 @@ func (l *lane) replay(ctx context.Context, p *partition, from int64) error {
 	p.dirtied = time.Now()
 	l.log.Info("partition rebuilt", "partition", p.number, "from_offset", from, "to_offset", p.pos, "records", n, "seconds", time.Since(started).Seconds())
 	return nil
+}
+
+// flushReplayed writes what a long replay has changed so far: every place in it is a valid prefix, and one flush of a whole partition
+// would hold it in memory twice.
+func (l *lane) flushReplayed(ctx context.Context, p *partition, next int64) {
+	f := l.newFlush(p, next)
+	f.now, f.err = l.store.Flush(ctx, p.number, f.base, f.next, f.entries())
+	if f.err != nil || f.now != f.next {
+		p.state.Redo(f.saved) // the next load finds what the store holds
+		return
+	}
+	p.base = f.next
 }
 
 // skipHeld takes out what the customers' stored form holds already. It happens after a flush that failed half-way; those customers
@@ -124,6 +145,8 @@ func (l *lane) load(ctx context.Context, b *batch) error {
 		return err
 	}
 	switch {
+	case p.replaying && marker != p.base:
+		return fmt.Errorf("%w: partition %d: the store moved from %v to %v during the replay", errRegressed, p.number, p.base, marker)
 	case marker.Offset < p.base.Offset || marker.TopicID != p.base.TopicID && !p.base.IsZero():
 		return fmt.Errorf("%w: partition %d: from offset %d to %d", errRegressed, p.number, p.base.Offset, marker.Offset)
 	case marker.Offset > p.pos:

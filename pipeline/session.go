@@ -31,18 +31,27 @@ type ownership struct {
 	committed int64 // of a gained partition: the group's committed offset, −1 for none
 }
 
-// newSession joins the group as a static member: a restarted process has its partitions back at once, and its first InitProducerID
-// fences and ends what its predecessor left open.
-func newSession(env *Env, stage *topology.Stage, name string) (*session, error) {
+// newSession joins the group as a static member: a restarted process has its partitions back at once. It asks for its producer id before
+// anything else: that fences its predecessor and ends what it left open. Left to the first batch, it would wait for offsets that stay
+// unstable until that very transaction times out.
+func newSession(ctx context.Context, env *Env, stage *topology.Stage, name string) (*session, error) {
 	s := &session{}
-	ctx, cancel := context.WithCancel(context.Background()) // of the client's own requests; close ends it
+	own, cancel := context.WithCancel(context.Background()) // of the client's own requests; close ends it
+	// Control records are kept for their offsets: a partition whose last record is a marker is committed behind it, else retention may
+	// delete up to the end of the log and the committed offset is out of range for ever.
 	gts, err := kgo.NewGroupTransactSession(append(SessionOpts(env, stage, name),
-		kgo.WithContext(ctx), kgo.OnOffsetsFetched(s.gained), kgo.OnPartitionsRevoked(s.lost), kgo.OnPartitionsLost(s.lost))...)
+		kgo.WithContext(own), kgo.KeepControlRecords(), kgo.OnOffsetsFetched(s.gained), kgo.OnPartitionsRevoked(s.lost), kgo.OnPartitionsLost(s.lost))...)
 	if err != nil {
 		cancel()
 		return nil, fmt.Errorf("kafka: %s: %w", name, err)
 	}
 	s.gts, s.cancel = gts, cancel
+	ctx, done := context.WithTimeout(ctx, requestTimeout+txnTimeout)
+	defer done()
+	if _, _, err := gts.Client().ProducerID(ctx); err != nil {
+		s.close()
+		return nil, fmt.Errorf("%w: %s: producer id: %w", errPoisoned, name, err)
+	}
 	return s, nil
 }
 
@@ -72,7 +81,9 @@ func (s *session) gained(_ context.Context, _ *kgo.Client, resp *kmsg.OffsetFetc
 	for _, g := range resp.Groups {
 		for _, t := range g.Topics {
 			for _, p := range t.Partitions {
-				s.changes = append(s.changes, ownership{partition: p.Partition, gained: true, committed: p.Offset})
+				if p.ErrorCode == 0 { // the client deals with the others
+					s.changes = append(s.changes, ownership{partition: p.Partition, gained: true, committed: p.Offset})
+				}
 			}
 		}
 	}

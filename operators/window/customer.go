@@ -14,6 +14,7 @@ import (
 type Shape struct {
 	Version   int32
 	Retention int64                        // ms; R of the contract
+	Base      string                       // the base currency; amounts in others are no data
 	Classify  func(p *schemas.Past) uint64 // bit f set: the past event meets filter f; uncounted events only where the filter asks for state
 	Since     []Since                      // conditions of which the newest time must outlive the horizon
 }
@@ -207,8 +208,23 @@ func (c *Customer) Adopt(s *Shape) {
 		}
 		left = append(left, l)
 	}
+	if s.Base != c.shape.Base {
+		c.rebase(s.Base)
+	}
 	c.left, c.shape, c.retention, c.version = left, s, s.Retention, s.Version
 	c.reclassify()
+}
+
+// rebase decides anew which retained amounts are in the base currency, and with them the running sums.
+func (c *Customer) rebase(base string) {
+	for i := range c.rows {
+		r := &c.rows[i]
+		r.flags &^= rowHasBase
+		if v := r.text[schemas.FieldCurrency-1]; r.flags&rowHasAmount != 0 && v != 0 && c.dict.values[v-1] == base {
+			r.flags |= rowHasBase
+		}
+	}
+	c.recount()
 }
 
 func (c *Customer) reclassify() {

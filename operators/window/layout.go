@@ -114,12 +114,7 @@ func Decode(b []byte, shapes func(version int32) *Shape) (*Customer, error) {
 func (c *Customer) load(rows []row) {
 	c.dict.reindex()
 	c.rows = rows
-	for i := range c.rows {
-		r := &c.rows[i]
-		r.sum, r.count = c.sum, c.count
-		c.sum = c.sum.Add(r.base())
-		c.count += r.counted()
-	}
+	c.recount()
 	c.reclassify()
 	c.ids.rebuild(c.rows)
 }

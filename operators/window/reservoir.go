@@ -98,6 +98,17 @@ func (r *reservoir) shift(i int, b schemas.Int128, c uint32) {
 	r.count += c
 }
 
+// recount makes the running values anew, from nothing in front of the first row.
+func (r *reservoir) recount() {
+	r.sum, r.count = schemas.Int128{}, 0
+	for i := range r.rows {
+		x := &r.rows[i]
+		x.sum, x.count = r.sum, r.count
+		r.sum = r.sum.Add(x.base())
+		r.count += x.counted()
+	}
+}
+
 // before returns the running sum and count in front of row i, len(rows) allowed.
 func (r *reservoir) before(i int) (schemas.Int128, uint32) {
 	if i < len(r.rows) {
