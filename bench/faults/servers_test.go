@@ -53,8 +53,8 @@ func TestServers_KilledTenTimesUnderLoadEveryInputHasOneVerdict(t *testing.T) {
 	t.Logf("%d records sent, %d kills: %s", sent, kills, report.String())
 }
 
-// killRepeatedly kills the process and starts it again. Every other one dies while monitor works through a backlog, the rest at any
-// moment; some are not waited for and die while they start, join or rebuild.
+// killRepeatedly kills the process and starts it again. Every other one dies while monitor works through a backlog, the rest within a
+// block's time after archive has stored one; some are not waited for and die while they start, join or rebuild.
 func (in *installation) killRepeatedly(house *warehouse, rnd *rand.Rand) {
 	in.t.Helper()
 	longest := map[string]time.Duration{}
@@ -63,7 +63,8 @@ func (in *installation) killRepeatedly(house *warehouse, rnd *rand.Rand) {
 			in.awaitBacklog()
 			in.pause(time.Duration(rnd.Int64N(int64(200 * time.Millisecond))))
 		} else {
-			in.pause(time.Duration(rnd.Int64N(int64(2 * time.Second))))
+			house.awaitBlock()
+			in.pause(time.Duration(rnd.Int64N(int64(time.Second))))
 		}
 		in.t.Logf("kill %d, %s after the start: %d input records and %d events wait", n+1, time.Since(in.running.began).Round(time.Millisecond), in.lag(topology.StageIntake), in.lag(topology.StageMonitor))
 		in.running.kill()

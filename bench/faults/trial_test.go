@@ -40,7 +40,10 @@ type trial struct {
 
 	mu      sync.Mutex
 	conns   map[*conn]bool
+	pace    time.Duration
 	deaf    atomic.Bool  // EndTxn requests arrive, their answers do not
+	lies    atomic.Int32 // so many next EndTxn are applied and answered UNKNOWN_SERVER_ERROR
+	lied    atomic.Int32 // so many were
 	aborts  atomic.Int32 // so many next transactions cannot commit their offsets
 	poisons atomic.Int32 // sessions that ended because an outcome was unknown
 	product *process
@@ -82,7 +85,7 @@ func run(t *testing.T, seed uint64, n int64, disturb func(tr *trial, ctx context
 }
 
 func newTrial(t *testing.T, seed uint64) *trial {
-	tr := &trial{t: t, rnd: rand.New(rand.NewPCG(seed, 7)), network: new(kfake.VirtualNetwork), windows: store.NewMemory(), conns: map[*conn]bool{}}
+	tr := &trial{t: t, rnd: rand.New(rand.NewPCG(seed, 7)), network: new(kfake.VirtualNetwork), windows: store.NewMemory(), conns: map[*conn]bool{}, pace: 5 * time.Millisecond}
 	broker, err := kfake.NewCluster(kfake.Ports(9092), kfake.NumBrokers(1), kfake.ListenFn(tr.network.Listen))
 	if err != nil {
 		t.Fatal(err)
@@ -214,7 +217,7 @@ func (tr *trial) feed(ctx context.Context, gen *generator.Generator) {
 		if err := cl.ProduceSync(ctx, records...).FirstErr(); err != nil {
 			tr.t.Fatalf("feed: %v", err)
 		}
-		time.Sleep(5 * time.Millisecond)
+		time.Sleep(tr.pace)
 	}
 }
 
@@ -245,6 +248,7 @@ type conn struct {
 	net.Conn
 	tr   *trial
 	lose atomic.Bool
+	lie  atomic.Int64 // correlation id + 1 of the EndTxn whose answer is changed
 }
 
 func (tr *trial) dial(ctx context.Context, network, address string) (net.Conn, error) {
@@ -263,6 +267,10 @@ func (c *conn) Write(b []byte) (int, error) {
 	if c.tr.deaf.Load() && len(b) > 6 && binary.BigEndian.Uint16(b[4:]) == uint16(kmsg.EndTxn) {
 		c.lose.Store(true)
 	}
+	if len(b) > 12 && binary.BigEndian.Uint16(b[4:]) == uint16(kmsg.EndTxn) && c.tr.lies.Load() > 0 {
+		c.tr.lies.Add(-1)
+		c.lie.Store(int64(binary.BigEndian.Uint32(b[8:])) + 1)
+	}
 	return c.Conn.Write(b)
 }
 
@@ -271,6 +279,11 @@ func (c *conn) Read(b []byte) (int, error) {
 	if c.lose.Load() {
 		c.Close()
 		return 0, io.ErrUnexpectedEOF
+	}
+	if x := c.lie.Load(); x > 0 && n >= 15 && int64(binary.BigEndian.Uint32(b[4:])) == x-1 {
+		c.lie.Store(0)
+		c.tr.lied.Add(1)
+		binary.BigEndian.PutUint16(b[13:], 0xffff) // UNKNOWN_SERVER_ERROR (−1) for what was applied
 	}
 	return n, err
 }

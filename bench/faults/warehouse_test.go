@@ -1,6 +1,7 @@
 package faults
 
 import (
+	"context"
 	"fmt"
 	"time"
 
@@ -37,6 +38,23 @@ func (in *installation) warehouse() *warehouse {
 	}
 	in.t.Cleanup(func() { conn.Close() })
 	return &warehouse{in, conn}
+}
+
+// awaitBlock waits until archive stores another block.
+func (w *warehouse) awaitBlock() {
+	if w == nil {
+		return
+	}
+	w.t.Helper()
+	ctx, cancel := context.WithTimeoutCause(w.ctx, firstCommit, fmt.Errorf("no block within %s", firstCommit))
+	defer cancel()
+	before := w.onceEach()
+	await(ctx, w.t, "stage archive", func() string {
+		if rows := w.onceEach(); rows <= before {
+			return fmt.Sprintf("%d rows, %d before", rows, before)
+		}
+		return ""
+	})
 }
 
 // onceEach holds that no fact is there twice, however far the archive is.
