@@ -20,7 +20,7 @@ const module = "github.com/streamgauge/streamgauge"
 // house is the top level: the folders, which must all be there, and the files, which may.
 var house = struct{ folders, files []string }{
 	folders: []string{"bench", "deploy", "operators", "pipeline", "schemas", "topology"},
-	files:   []string{"LICENSE", "Makefile", "README.md", "go.mod", "go.sum", "main.go", "main_test.go"},
+	files:   []string{"LICENSE", "Makefile", "README.md", "go.mod", "go.sum", "main.go", "main_test.go", "readme_test.go"},
 }
 
 // layers in the order of the import law: a package imports its own layer and those before it. "main" stands for the root package.

@@ -50,11 +50,15 @@ func newOutbox(dir string) (*outbox, error) {
 	return o, errors.Join(errs...)
 }
 
-// resolve takes a line's end; text is kept. A line that is resolved twice is a mistake of the product and an error.
-func (o *outbox) resolve(line int, rejected bool, text []byte) error {
+// resolve takes a line's end; text is kept. Intake may deliver a record twice: a second rejection says the same again and is left out
+// (again). Any other second end of a line is a mistake of the product and an error.
+func (o *outbox) resolve(line int, rejected, again bool, text []byte) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if _, twice := o.waiting[line]; twice || line < o.next {
+		if again {
+			return nil
+		}
 		return fmt.Errorf("line %d has two outcomes; the second is %s", line, text)
 	}
 	o.waiting[line] = resolved{rejected, text}

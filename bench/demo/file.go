@@ -169,7 +169,7 @@ func (f *fileRun) feed(ctx context.Context) error {
 		f.sent.Add(1)
 		if line.Err != nil {
 			f.countRejected(line.Err.Reason)
-			if err := f.out.resolve(line.Number, true, appendRejectedLine(nil, line.Number, line.Err.Reason, line.Err.Detail)); err != nil {
+			if err := f.out.resolve(line.Number, true, false, appendRejectedLine(nil, line.Number, line.Err.Reason, line.Err.Detail)); err != nil {
 				return err
 			}
 			continue
@@ -253,7 +253,7 @@ func (f *fileRun) fact(x *schemas.Fact) error {
 	if !ok {
 		return nil
 	}
-	return f.out.resolve(line, false, appendFactLine(nil, line, x))
+	return f.out.resolve(line, false, x.Outcome == schemas.Rejected, appendFactLine(nil, line, x))
 }
 
 func (f *fileRun) countRejected(reason string) {
@@ -270,7 +270,7 @@ func (f *fileRun) rejection(r *schemas.Rejection) error {
 		return nil
 	}
 	f.countRejected(r.Reason)
-	return f.out.resolve(line, true, appendRejectedLine(nil, line, r.Reason, r.Detail))
+	return f.out.resolve(line, true, true, appendRejectedLine(nil, line, r.Reason, r.Detail))
 }
 
 func (f *fileRun) result(_, value []byte, headers []kgo.RecordHeader, _ int32) error {

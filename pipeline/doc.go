@@ -1,0 +1,59 @@
+// Package pipeline is what runs the topology: the only package, with those above it, that knows Kafka, Redis, ClickHouse and the clock.
+//
+// # The life of one record, file by file
+//
+// run.go starts the stages of a topology in this process: connect.go reaches the servers and makes every client, topics.go creates or
+// checks the topics, apply.go publishes the first configuration where there is none.
+//
+// A producer's record is polled by an intakeWorker (intake.go), goes through decode, validate and link, and becomes an Event on topic
+// events, or a Rejection; only when that is acknowledged is its offset committed. So intake may deliver twice, never lose.
+//
+// A lane (lane.go) has the event's partition through its session (session.go: group member and transactional producer in one). When the
+// group gives it a partition, recover.go rebuilds the windows from the window store's marker and the log behind it; configurations.go
+// has the compiled rules that the log's control records name. judge.go decodes a poll, loads the customers that are not in memory,
+// takes the records through dedupe, enrich, evaluate and assess, and produces facts, CloudEvents and rejections to the same partition,
+// all in one transaction with the offsets. After the commit flush.go writes what changed to the window store, behind the lane's back.
+// fetcherror.go says which errors of reading end a stage.
+//
+// The archive (package archive) is a group of its own and carries facts to ClickHouse. Package store holds the windows, devserver the
+// embedded servers.
+//
+// # Non-obvious
+//
+// What cost a bug, or would; each with the test that holds it.
+//
+//   - A window's start is outside it, its end inside: TestSpan_LeftEndIsOutAndRightEndIsIn, TestData_HandbookSliceEqualsEveryColumn.
+//   - Ties stand in log order, also for late events: TestFold_TiesStandInLogOrder.
+//   - The flush compares the marker it believes in. Without that a writer whose store lost a suffix moves the marker over customers that
+//     are not there, for ever: TestStore_FlushFromAnotherMarkerChangesNothing, TestProduct_WindowStoreThatLosesWhatItConfirmedIsRebuilt.
+//   - After any error of End the session is closed and made again. Going on judges a batch twice whose commit had been applied:
+//     TestProduct_LostEndTxnAnswersDuplicateNothing.
+//   - An aborted transaction is undone in memory, newest change first: TestProduct_AbortedTransactionsLeaveNothingBehind,
+//     TestSavepoint_AbortedTransactionLeavesNoTrace.
+//   - The client calls a commit aborted that was answered UNKNOWN_SERVER_ERROR, applied or not; the group's offsets tell:
+//     TestProduct_AppliedCommitThatIsAnsweredUnknownIsNotJudgedTwice.
+//   - The producer id is asked for before the first poll. It ends what a killed predecessor left open; asked for with the first batch it
+//     would wait for offsets that stay unstable until that transaction times out: TestProduct_KilledBeforeEndTxnCommitsAgainAtOnce.
+//   - Transaction markers are consumed for their offsets. A quiet partition is else committed one before the log's end, and out of range
+//     once retention has passed: TestRun_AQuietPartitionOutlivesItsRetention.
+//   - A fact takes configuration and CloudEvents mode at its own place of the log, not at the end of the batch:
+//     TestFact_NamesTheConfigurationAtItsOwnPlaceOfTheLog.
+//   - A replay begins again when the store moves under it: what it would load may be folded under a later configuration:
+//     TestRecover_FlushThatArrivesLateOverAConfigurationSwitchIsNoHalt.
+//   - A replay uses items of its own: it may come while a polled batch waits in the lane's:
+//     TestProduct_WindowStoreThatLosesWhatItConfirmedIsRebuilt.
+//   - apply's markers reach topic config and topic events one after the other, so a version that the log names may be missing for a
+//     moment: TestProduct_ConfigurationsThatCannotBeReadForAMomentAreWaitedFor.
+//   - Errors of the group come as fetches of no topic and are mended by the client; they are no halt: TestProduct_CutConnectionsLoseNothing.
+//   - An assessment's guid holds its offset: producers use ids again: TestAssessmentGUID_FollowsFromTheLogAlone.
+//   - After retention has grown, a late row can be older than an event that has left it: TestSince_GrownRetentionTakesNoWrongEvent.
+//   - Adopting a configuration trims under the old one first, or its time would matter: TestAdopt_LateOrEarlyGivesTheSameBytes.
+//   - The JSON library ends with an io.EOF that must be compared, not unwrapped: TestDecode_EveryCaseOfTheGoldenFilesHasItsResult.
+//   - ClickHouse writes its deduplication log before the part: a token alone is not enough after a kill, the block is read back:
+//     TestArchive_RowsMissingUnderAKnownTokenAreRepaired.
+//   - The embedded engine takes over signals; unguarded, a recovered nil dereference hangs: TestGuard_NilDereferenceStaysAPanicBesideTheEngine.
+//
+// And what no test can hold: a batch limit of the client above the brokers' max.message.bytes fails every batch for ever (connect.go sets
+// it by topic); FirstErrPromise.Err waits for every promise that was made; a mutex held over a request freezes tests in virtual time
+// (configurations.go passes a token instead); a static member leaves no group when it closes.
+package pipeline
