@@ -37,7 +37,7 @@ func TestMain(m *testing.M) {
 func program(t *testing.T, env []string, args ...string) (cmd *exec.Cmd, temp string) {
 	t.Helper()
 	built.once.Do(func() {
-		if built.dir, built.err = os.MkdirTemp("", "demo-test-"); built.err != nil {
+		if built.dir, built.err = os.MkdirTemp("", "demo-test-"); built.err != nil { //nolint:usetesting // all tests of the package share it
 			return
 		}
 		build := exec.Command("go", "build", "-trimpath", "-o", filepath.Join(built.dir, "streamgauge"), "../..")

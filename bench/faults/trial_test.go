@@ -222,7 +222,7 @@ func (tr *trial) feed(ctx context.Context, gen *generator.Generator) {
 }
 
 // offsetCommit lets a transaction's offsets fail with an error that aborts it.
-func (tr *trial) offsetCommit(req kmsg.Request) (kmsg.Response, error, bool) {
+func (tr *trial) offsetCommit(req kmsg.Request) (kmsg.Response, error, bool) { //nolint:revive // kfake wants it in this order
 	tr.broker.KeepControl()
 	if tr.aborts.Load() <= 0 {
 		return nil, nil, false
