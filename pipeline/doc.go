@@ -48,6 +48,11 @@
 //   - An assessment's guid holds its offset: producers use ids again: TestAssessmentGUID_FollowsFromTheLogAlone.
 //   - After retention has grown, a late row can be older than an event that has left it: TestSince_GrownRetentionTakesNoWrongEvent.
 //   - Adopting a configuration trims under the old one first, or its time would matter: TestAdopt_LateOrEarlyGivesTheSameBytes.
+//   - A log may begin with the aborted control records of a killed first apply: TestServers_KilledTenTimesUnderLoadEveryInputHasOneVerdict.
+//   - The window store's marker moves over records that change no customer too, and a revoked partition is flushed once more; else a
+//     planned move replays: TestServers_EventsGoEndToEnd.
+//   - A stranger's key or value on topic events must not reach a fact, and a small batch can inflate beyond every limit:
+//     TestServers_GarbageOnEveryInputTopicIsRejectedAndThePartitionMovesOn.
 //   - The JSON library ends with an io.EOF that must be compared, not unwrapped: TestDecode_EveryCaseOfTheGoldenFilesHasItsResult.
 //   - ClickHouse writes its deduplication log before the part: a token alone is not enough after a kill, the block is read back:
 //     TestArchive_RowsMissingUnderAKnownTokenAreRepaired.

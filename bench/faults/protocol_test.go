@@ -34,7 +34,7 @@ func TestProduct_AppliedCommitThatIsAnsweredUnknownIsNotJudgedTwice(t *testing.T
 // time out.
 func TestProduct_KilledBeforeEndTxnCommitsAgainAtOnce(t *testing.T) {
 	run(t, 1, 3000, func(tr *trial, _ context.Context) {
-		tr.pace = 200 * time.Millisecond
+		tr.pace.Store(int64(200 * time.Millisecond))
 		time.Sleep(2 * time.Second)
 		const (
 			killNext = iota + 1
@@ -79,7 +79,7 @@ func TestProduct_KilledBeforeEndTxnCommitsAgainAtOnce(t *testing.T) {
 // A broker that moves the leader of topic config just when the log names a new configuration is no reason to halt.
 func TestProduct_ConfigurationsThatCannotBeReadForAMomentAreWaitedFor(t *testing.T) {
 	run(t, 1, 500, func(tr *trial, ctx context.Context) {
-		tr.pace = 300 * time.Millisecond
+		tr.pace.Store(int64(300 * time.Millisecond))
 		time.Sleep(200 * time.Millisecond)
 		var away, refused atomic.Int64
 		tr.broker.ControlKey(int16(kmsg.EndTxn), func(req kmsg.Request) (kmsg.Response, error, bool) {

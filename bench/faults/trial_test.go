@@ -40,12 +40,13 @@ type trial struct {
 
 	mu      sync.Mutex
 	conns   map[*conn]bool
-	pace    time.Duration
-	deaf    atomic.Bool  // EndTxn requests arrive, their answers do not
-	lies    atomic.Int32 // so many next EndTxn are applied and answered UNKNOWN_SERVER_ERROR
-	lied    atomic.Int32 // so many were
-	aborts  atomic.Int32 // so many next transactions cannot commit their offsets
-	poisons atomic.Int32 // sessions that ended because an outcome was unknown
+	pace    atomic.Int64                 // ns between two pieces of the feed; a test with restarts needs seconds, for a process takes some to join
+	deaf    atomic.Bool                  // EndTxn requests arrive, their answers do not
+	lies    atomic.Int32                 // so many next EndTxn are applied and answered UNKNOWN_SERVER_ERROR
+	lied    atomic.Int32                 // so many were
+	aborts  atomic.Int32                 // so many next transactions cannot commit their offsets
+	poisons atomic.Int32                 // sessions that ended because an outcome was unknown
+	amnesia atomic.Pointer[store.Memory] // what the window store falls back to just before it answers its next load of customers
 	product *process
 }
 
@@ -85,7 +86,8 @@ func run(t *testing.T, seed uint64, n int64, disturb func(tr *trial, ctx context
 }
 
 func newTrial(t *testing.T, seed uint64) *trial {
-	tr := &trial{t: t, rnd: rand.New(rand.NewPCG(seed, 7)), network: new(kfake.VirtualNetwork), windows: store.NewMemory(), conns: map[*conn]bool{}, pace: 5 * time.Millisecond}
+	tr := &trial{t: t, rnd: rand.New(rand.NewPCG(seed, 7)), network: new(kfake.VirtualNetwork), windows: store.NewMemory(), conns: map[*conn]bool{}}
+	tr.pace.Store(int64(5 * time.Millisecond))
 	broker, err := kfake.NewCluster(kfake.Ports(9092), kfake.NumBrokers(1), kfake.ListenFn(tr.network.Listen))
 	if err != nil {
 		t.Fatal(err)
@@ -129,7 +131,7 @@ func (tr *trial) start() *process {
 	ctx, cancel := context.WithCancel(context.Background())
 	p := &process{tr: tr, cancel: cancel, ended: make(chan error, 1), conns: map[*conn]bool{}}
 	env := tr.env(p.dial)
-	env.Store = &mortalStore{Store: tr.windows, dead: &p.dead}
+	env.Store = &mortalStore{Store: tr.windows, tr: tr, dead: &p.dead}
 	go func() { p.ended <- pipeline.Run(ctx, tr.topo, env) }()
 	return p
 }
@@ -176,15 +178,21 @@ func (tr *trial) restart() {
 	tr.product = tr.start()
 }
 
-// mortalStore keeps a dead process from writing.
+// mortalStore keeps a dead process from writing, and forgets on demand.
 type mortalStore struct {
 	store.Store
+	tr   *trial
 	dead *atomic.Bool
 }
 
 func (s *mortalStore) Load(ctx context.Context, p int32, keys [][]byte) (store.Marker, [][]byte, error) {
 	if s.dead.Load() {
 		return store.Marker{}, nil, errors.New("this process is dead")
+	}
+	if len(keys) > 0 {
+		if old := s.tr.amnesia.Swap(nil); old != nil {
+			s.tr.windows.Restore(old)
+		}
 	}
 	return s.Store.Load(ctx, p, keys)
 }
@@ -217,7 +225,7 @@ func (tr *trial) feed(ctx context.Context, gen *generator.Generator) {
 		if err := cl.ProduceSync(ctx, records...).FirstErr(); err != nil {
 			tr.t.Fatalf("feed: %v", err)
 		}
-		time.Sleep(tr.pace)
+		time.Sleep(time.Duration(tr.pace.Load()))
 	}
 }
 
