@@ -12,6 +12,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/streamgauge/streamgauge/operators"
 	"github.com/streamgauge/streamgauge/operators/rule"
 	"github.com/streamgauge/streamgauge/pipeline"
 	"github.com/streamgauge/streamgauge/pipeline/devserver"
@@ -81,7 +82,8 @@ func (p *product) pay(ctx context.Context, id, customer string, at time.Time, am
 
 func (p *product) admin() *kadm.Client { return kadm.NewClient(p.cl) }
 
-// facts reads the next n facts that are not control records, and all control records before them.
+// facts reads the next n facts that are neither control records nor redeliveries, which a stop of intake may cause, and all control
+// records before them.
 func (p *product) facts(ctx context.Context, n int) (events, controls []schemas.Fact) {
 	p.t.Helper()
 	for len(events) < n {
@@ -94,9 +96,10 @@ func (p *product) facts(ctx context.Context, n int) (events, controls []schemas.
 			if err := schemas.Facts.Codec.Decode(r.Value, &f); err != nil {
 				p.t.Fatal(err)
 			}
-			if f.Event.Kind == schemas.KindControl {
+			switch {
+			case f.Event.Kind == schemas.KindControl:
 				controls = append(controls, f)
-			} else {
+			case f.Reason != operators.ReasonRedelivery:
 				events = append(events, f)
 			}
 		})
