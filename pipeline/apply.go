@@ -43,12 +43,23 @@ const applyTries = 5
 func apply(ctx context.Context, env *Env, admin *kadm.Client, files []schemas.SnapshotFile, onlyIfEmpty bool) (a Applied, err error) {
 	for range applyTries {
 		a, err = applyOnce(ctx, env, admin, files, onlyIfEmpty)
-		if !errors.Is(err, kerr.ProducerFenced) && !errors.Is(err, kerr.InvalidProducerEpoch) {
+		if !isFenced(err) {
 			return a, err
 		}
 		wait(ctx, lastPause/10)
 	}
 	return a, fmt.Errorf("others apply at the same time: %w", err)
+}
+
+// isFenced is an error that a later apply's InitProducerID causes. Beginning again is safe whatever became of the transaction: it reads
+// first what is there.
+func isFenced(err error) bool {
+	for _, fenced := range []error{kerr.ProducerFenced, kerr.InvalidProducerEpoch, kerr.InvalidTxnState, kerr.InvalidProducerIDMapping} {
+		if errors.Is(err, fenced) {
+			return true
+		}
+	}
+	return false
 }
 
 func applyOnce(ctx context.Context, env *Env, admin *kadm.Client, files []schemas.SnapshotFile, onlyIfEmpty bool) (Applied, error) {
