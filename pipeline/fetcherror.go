@@ -5,15 +5,17 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
 // fetchError finds what a stage cannot go on from. Broken connections, and a group that a member must join again, the client mends by
-// itself; they are logged. A halt's message says what to look at.
-func fetchError(log *slog.Logger, fetches kgo.Fetches) error {
+// itself; they are logged, and waited for: some come back from every poll at once. A halt's message says what to look at.
+func fetchError(ctx context.Context, log *slog.Logger, fetches kgo.Fetches) error {
 	var halt error
+	disturbed := false
 	fetches.EachError(func(topic string, p int32, err error) {
 		switch {
 		case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled), errors.Is(err, kgo.ErrClientClosed), halt != nil:
@@ -25,11 +27,18 @@ func fetchError(log *slog.Logger, fetches kgo.Fetches) error {
 		case isRefused(err):
 			halt = fmt.Errorf("reading %s: %w", topic, err)
 		default:
+			disturbed = true
 			log.Warn("reading is disturbed, trying on", "topic", topic, "partition", p, "error", err)
 		}
 	})
+	if disturbed && halt == nil {
+		wait(ctx, disturbedPause)
+	}
 	return halt
 }
+
+// disturbedPause keeps a stage whose reading fails at once from filling the log: ten lines a second.
+const disturbedPause = 100 * time.Millisecond
 
 // inflated finds batches that decompress to more than maxInflated. The client has stopped at them.
 func inflated(fetches kgo.Fetches) (found []*kgo.ErrDecompressTooLarge) {

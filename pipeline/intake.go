@@ -88,7 +88,7 @@ func (w *intakeWorker) round(ctx context.Context, cl *kgo.Client) error {
 	if ctx.Err() != nil {
 		return nil
 	}
-	if err := fetchError(w.log, fetches); err != nil {
+	if err := fetchError(ctx, w.log, fetches); err != nil {
 		return err
 	}
 	produced := kgo.AbortingFirstErrPromise(cl)

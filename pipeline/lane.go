@@ -140,7 +140,7 @@ func (l *lane) turn(ctx context.Context) error {
 	if err := l.takeReplies(ctx); err != nil {
 		return err
 	}
-	if err := fetchError(l.log, fetches); err != nil {
+	if err := fetchError(ctx, l.log, fetches); err != nil {
 		return err
 	}
 	for _, e := range inflated(fetches) {

@@ -85,6 +85,23 @@ func TestProduct_KilledProcessesContinueExactly(t *testing.T) {
 	})
 }
 
+// Lanes that stop together leave no group, so a rebalance that is under way then would keep the last of them for 10 to 70 s.
+func TestProduct_StoppingInTheMiddleOfARebalanceIsQuick(t *testing.T) {
+	each(t, 1000, func(tr *trial, ctx context.Context) {
+		tr.pace.Store(int64(time.Second))
+		for tr.pause(ctx, 3*time.Second) {
+			began := time.Now()
+			if err := tr.product.stop(); err != nil {
+				tr.t.Errorf("the product ended with: %v", err)
+			}
+			if took := time.Since(began); took > 3*time.Second {
+				tr.t.Errorf("the product took %s to stop", took)
+			}
+			tr.product = tr.start()
+		}
+	})
+}
+
 func TestProduct_EveryFaultAtOnceIsStillExact(t *testing.T) {
 	each(t, 4000, func(tr *trial, ctx context.Context) {
 		tr.pace.Store(int64(time.Second))
