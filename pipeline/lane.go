@@ -197,7 +197,7 @@ func (l *lane) transact(ctx context.Context, fetches kgo.Fetches) error {
 	}
 	produced := kgo.AbortingFirstErrPromise(l.session.gts.Client())
 	if err = l.judge(ctx, batches, produced); err == nil {
-		err = produced.Err()
+		err = l.session.written(ctx, produced)
 	}
 	committed, endErr := l.session.end(ctx, err == nil)
 	l.arena = l.arena[:0]
@@ -232,7 +232,7 @@ func (l *lane) transact(ctx context.Context, fetches kgo.Fetches) error {
 // confirmAborted asks the group whether a commit that came to nothing really did. Mostly a rebalance made an abort of it; but a broker
 // may answer EndTxn with UNKNOWN_SERVER_ERROR and have applied it, and the client calls that an abort too.
 func (l *lane) confirmAborted(ctx context.Context, batches []*batch) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), requestTimeout)
+	ctx, cancel := outlive(ctx, requestTimeout)
 	defer cancel()
 	offsets, err := kadm.NewClient(l.session.gts.Client()).FetchOffsets(kadm.RequireStable(ctx), l.stage.Group)
 	if err != nil {

@@ -123,10 +123,43 @@ func (s *session) begin() error { return s.gts.Begin() }
 // end commits or aborts the open transaction. committed is false without an error where a rebalance or a broker made an abort of it:
 // the consumer is rewound and the same records come again. An error is final for the session.
 func (s *session) end(ctx context.Context, commit bool) (committed bool, err error) {
-	// The last transaction of a lane that is told to stop still ends: it gets a deadline of its own.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), requestTimeout+txnTimeout)
+	// The last transaction of a lane that is told to stop still ends, if that is quick.
+	ctx, cancel := outlive(ctx, requestTimeout+txnTimeout)
 	defer cancel()
 	return s.gts.End(ctx, kgo.TransactionEndTry(commit))
+}
+
+// written waits until every record of the open transaction is acknowledged, or one has failed. A lane that is told to stop gives up what
+// is not acknowledged stopTimeout later, and with it the session: the client would keep the records for as long as no broker answers.
+func (s *session) written(ctx context.Context, produced *kgo.FirstErrPromise) error {
+	done := make(chan struct{})
+	defer close(done)
+	stop := context.AfterFunc(ctx, func() {
+		select {
+		case <-time.After(stopTimeout):
+			s.gts.Client().UnsafeAbortBufferedRecords()
+		case <-done:
+		}
+	})
+	defer stop()
+	return produced.Err()
+}
+
+// stopTimeout is how long a lane that is told to stop goes on with what it has begun. Ending a transaction takes milliseconds; what takes
+// longer is a broker that is away, or a rebalance that waits for lanes which have stopped already, and its records come again.
+const stopTimeout = 2 * time.Second
+
+// outlive is a context of at most d that ends stopTimeout after ctx does.
+func outlive(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
+	longer, cancel := context.WithTimeout(context.WithoutCancel(ctx), d)
+	stop := context.AfterFunc(ctx, func() {
+		wait(longer, stopTimeout)
+		cancel()
+	})
+	return longer, func() {
+		stop()
+		cancel()
+	}
 }
 
 // closeTimeout bounds the close: an orderly one takes milliseconds. What takes longer is a rebalance that was under way: the answer to

@@ -87,9 +87,9 @@ func TestProduct_KilledProcessesContinueExactly(t *testing.T) {
 
 // Lanes that stop together leave no group, so a rebalance that is under way then would keep the last of them for 10 to 70 s.
 func TestProduct_StoppingInTheMiddleOfARebalanceIsQuick(t *testing.T) {
-	each(t, 1000, func(tr *trial, ctx context.Context) {
+	each(t, 2000, func(tr *trial, ctx context.Context) {
 		tr.pace.Store(int64(time.Second))
-		for tr.pause(ctx, 3*time.Second) {
+		for tr.pause(ctx, 1500*time.Millisecond) {
 			began := time.Now()
 			if err := tr.product.stop(); err != nil {
 				tr.t.Errorf("the product ended with: %v", err)
@@ -97,6 +97,7 @@ func TestProduct_StoppingInTheMiddleOfARebalanceIsQuick(t *testing.T) {
 			if took := time.Since(began); took > 3*time.Second {
 				tr.t.Errorf("the product took %s to stop", took)
 			}
+			time.Sleep(12 * time.Second) // the static members' sessions end, so that the next start is a rebalance again
 			tr.product = tr.start()
 		}
 	})
