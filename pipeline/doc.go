@@ -66,6 +66,6 @@
 //   - The embedded engine takes over signals; unguarded, a recovered nil dereference hangs: TestGuard_NilDereferenceStaysAPanicBesideTheEngine.
 //
 // And what no test can hold: a batch limit of the client above the brokers' max.message.bytes fails every batch for ever (connect.go sets
-// it by topic); a mutex held over a request freezes tests in virtual time (configurations.go passes a token instead); ending a transaction
-// to which nothing was produced makes the client sleep for 500 ms.
+// it by topic); a mutex held over a request freezes tests in virtual time (configurations.go passes a token instead); a commit without
+// offsets makes the client hold rebalances back for 500 ms.
 package pipeline
