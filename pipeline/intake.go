@@ -49,10 +49,7 @@ func (w *intakeWorker) run(ctx context.Context) error {
 			continue
 		}
 		w.log.Warn("intake begins anew, uncommitted records come again", "retry_seconds", pause.Seconds(), "error", err)
-		select {
-		case <-time.After(pause):
-		case <-ctx.Done():
-		}
+		wait(ctx, pause)
 	}
 	return nil
 }

@@ -179,10 +179,6 @@ func (l *lane) loadRetrying(ctx context.Context, partition int32, keys [][]byte)
 			return m, values, errors.Join(err, ctx.Err())
 		}
 		l.log.Warn("window store does not answer, trying on", "partition", partition, "retry_seconds", pause.Seconds(), "error", err)
-		select {
-		case <-time.After(pause):
-		case <-ctx.Done():
-			return m, nil, ctx.Err()
-		}
+		wait(ctx, pause)
 	}
 }

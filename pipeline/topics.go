@@ -127,10 +127,7 @@ func awaitTopics(ctx context.Context, admin *kadm.Client, topics ...string) (kad
 		case tries == topicTries || ctx.Err() != nil:
 			return nil, fmt.Errorf("kafka: describe topics %v: %w", topics, err)
 		}
-		select {
-		case <-time.After(100 * time.Millisecond):
-		case <-ctx.Done():
-		}
+		wait(ctx, 100*time.Millisecond)
 	}
 }
 
