@@ -47,13 +47,15 @@ type RuleVerdict struct {
 
 // HitExplained says why a rule fired.
 type HitExplained struct {
-	Rule    string      `avro:"rule"`
-	Version int32       `avro:"version"`
-	Level   Level       `avro:"level"`
-	Score   int32       `avro:"score"`
-	Shadow  bool        `avro:"shadow"` // judged for comparison only; counts for nothing
-	Reason  string      `avro:"reason"` // in words, with parameters and measured values filled in
-	Values  []Attribute `avro:"values"` // sub-expression and its measured value, in order of evaluation
+	Rule    string `avro:"rule"`
+	Version int32  `avro:"version"`
+	Level   Level  `avro:"level"`
+	Score   int32  `avro:"score"`
+	Shadow  bool   `avro:"shadow"` // judged for comparison only; counts for nothing
+	// A late event's second judgement, at the customer's watermark, found it; at the event's own time the rule did not fire.
+	AtWatermark bool        `avro:"at_watermark"`
+	Reason      string      `avro:"reason"` // in words, with parameters and measured values filled in
+	Values      []Attribute `avro:"values"` // sub-expression and its measured value, in order of evaluation
 }
 
 // Reset empties f for reuse and keeps the slices' memory.

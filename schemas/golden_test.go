@@ -37,7 +37,7 @@ func wholeFact() schemas.Fact {
 		Assessment: "00010011-0000-8000-8000-000000000000", Stage: schemas.StageOpen, InitialLevel: schemas.LevelHigh, FinalLevel: schemas.LevelExtreme,
 		DecisionType: schemas.DecisionRejected, Score: -40,
 		Rules: []schemas.RuleVerdict{{Rule: "VEL_OUT", Version: 1, Verdict: schemas.Hit, Note: "n"}, {Rule: "DORMANT", Version: 2, Verdict: schemas.ND, Note: "since"}},
-		Hits: []schemas.HitExplained{{Rule: "VEL_OUT", Version: 1, Level: schemas.LevelMedium, Score: 40, Shadow: true, Reason: "11 payments within 1h",
+		Hits: []schemas.HitExplained{{Rule: "VEL_OUT", Version: 1, Level: schemas.LevelMedium, Score: 40, Shadow: true, AtWatermark: true, Reason: "11 payments within 1h",
 			Values: []schemas.Attribute{{Name: "count('1h')", Value: "11"}}}},
 	}
 }
