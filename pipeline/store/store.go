@@ -9,6 +9,7 @@ package store
 
 import (
 	"context"
+	"encoding/hex"
 	"fmt"
 	"strconv"
 	"strings"
@@ -34,7 +35,11 @@ type Marker struct {
 	Offset  int64  // of the next record that is not reflected
 	Config  int32  // version of the configuration in force there
 	TopicID string // of topic events: a recreated topic's offsets mean something else
+	Chain   Chain  // over the records below Offset
 }
+
+// Chain is the running hash over the input that a partition reflects.
+type Chain [16]byte
 
 // IsZero reports whether the partition was never flushed.
 func (m Marker) IsZero() bool { return m == Marker{} }
@@ -44,7 +49,7 @@ func (m Marker) String() string {
 	if m.IsZero() {
 		return ""
 	}
-	return fmt.Sprintf("v1 %d %d %s", m.Offset, m.Config, m.TopicID)
+	return fmt.Sprintf("v2 %d %d %s %x", m.Offset, m.Config, m.TopicID, m.Chain[:])
 }
 
 // ParseMarker is the inverse of String.
@@ -53,7 +58,7 @@ func ParseMarker(s string) (m Marker, err error) {
 		return m, nil
 	}
 	f := strings.Split(s, " ")
-	if len(f) != 4 || f[0] != "v1" {
+	if len(f) != 5 || f[0] != "v2" {
 		return m, fmt.Errorf("marker %q: this version reads \"v1 offset config topic\"", s)
 	}
 	if m.Offset, err = strconv.ParseInt(f[1], 10, 64); err != nil {
@@ -64,5 +69,8 @@ func ParseMarker(s string) (m Marker, err error) {
 		return m, fmt.Errorf("marker %q: config: %w", s, err)
 	}
 	m.Config, m.TopicID = int32(c), f[3]
+	if n, err := hex.Decode(m.Chain[:], []byte(f[4])); err != nil || n != len(m.Chain) {
+		return m, fmt.Errorf("marker %q: chain", s)
+	}
 	return m, nil
 }
