@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"context"
+	"encoding/binary"
 	"fmt"
 	"time"
 
@@ -17,6 +18,8 @@ type flushed struct {
 	now   store.Marker // what the store holds after it
 	err   error
 	saved []operators.Saved
+
+	replace bool // the store holds this partition no more, or not whole: begin it anew
 }
 
 // flushTimeout bounds one flush, and what a lane that stops waits for its last one.
@@ -54,14 +57,14 @@ func (l *lane) startFlush(ctx context.Context, p *partition) {
 		defer l.flying.Done()
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), flushTimeout)
 		defer cancel()
-		f.now, f.err = l.store.Flush(ctx, p.number, f.base, f.next, entries)
+		f.write(ctx, l.store, entries)
 		replies <- f
 	}()
 }
 
 // newFlush takes the partition's changes for a flush to offset next.
 func (l *lane) newFlush(p *partition, next int64) flushed {
-	f := flushed{part: p, base: p.base, next: store.Marker{Offset: next, TopicID: l.topicID}, saved: p.state.TakeDirty()}
+	f := flushed{part: p, replace: p.replace, base: p.base, next: store.Marker{Offset: next, TopicID: l.topicID}, saved: p.state.TakeDirty()}
 	if conf := p.state.Current(); conf != nil {
 		f.next.Config = conf.Version
 	}
@@ -71,9 +74,15 @@ func (l *lane) newFlush(p *partition, next int64) flushed {
 func (f *flushed) entries() []store.Entry {
 	out := make([]store.Entry, len(f.saved))
 	for i, s := range f.saved {
-		out[i] = store.Entry{Key: s.Key, Value: s.Value}
+		out[i] = store.Entry{Key: s.Key, LSN: int64(binary.BigEndian.Uint64(s.Value)), Value: s.Value}
 	}
 	return out
+}
+
+// write sends the flush. Every entry is whole, so no delta comes back.
+func (f *flushed) write(ctx context.Context, s store.Store, entries []store.Entry) {
+	out, err := s.Flush(ctx, &store.Flush{Partition: f.part.number, Base: f.base, Next: f.next, Replace: f.replace, Entries: entries})
+	f.now, f.err = out.Now, err
 }
 
 // takeReplies applies what came back from flushes.
@@ -97,7 +106,7 @@ func (l *lane) takeReply(ctx context.Context, f flushed) error {
 	l.underway--
 	if l.parts[p.number] != p { // the partition is gone, or was rebuilt since
 		if f.err == nil && f.now == f.next {
-			p.base = f.next
+			p.base, p.replace = f.next, false
 			l.startFlush(ctx, p) // what was judged while this flush was under way
 		}
 		return nil
@@ -108,7 +117,7 @@ func (l *lane) takeReply(ctx context.Context, f flushed) error {
 		p.state.Redo(f.saved)
 		p.retryAt = time.Now().Add(time.Second)
 	case f.now == f.next:
-		p.base = f.next
+		p.base, p.replace = f.next, false
 		p.dirtied = time.Now()
 	case f.now.TopicID == l.topicID && f.now.Offset > f.base.Offset && f.now.Offset <= p.pos:
 		// An earlier flush arrived whose answer was lost: a valid prefix. What is not known to be in it goes again.

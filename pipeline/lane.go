@@ -50,6 +50,7 @@ type partition struct {
 	state     *operators.State
 	pos       int64        // offset of the next record to judge; all below is committed
 	base      store.Marker // what the store is believed to hold
+	replace   bool         // the next flush begins the partition anew: the store has lost some of it
 	flushing  bool
 	replaying bool      // the store must stand still: what it holds beyond base may be of a later configuration
 	retryAt   time.Time // a failed flush waits until then

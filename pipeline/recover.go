@@ -21,7 +21,14 @@ import (
 // committed offset. Customers are loaded when their next event comes. Without a marker the whole log is read.
 func (l *lane) recover(ctx context.Context, number int32, committed int64) (*partition, error) {
 	marker, _, err := l.loadRetrying(ctx, number, nil)
-	if err != nil {
+	lost := errors.Is(err, store.ErrLost)
+	switch {
+	case lost:
+		l.log.Warn("partition is read from the beginning of the log", "partition", number, "reason", err)
+		marker = store.Marker{}
+	case errors.Is(err, store.ErrForeign):
+		return nil, halt(number, "%v", err)
+	case err != nil:
 		return nil, err
 	}
 	committed = max(committed, 0) // −1: the group never committed; a log is judged from its first record
@@ -35,7 +42,7 @@ func (l *lane) recover(ctx context.Context, number int32, committed int64) (*par
 	if err != nil {
 		return nil, halt(number, "%v", err)
 	}
-	p := &partition{number: number, state: operators.NewState(l.env.Config.Generation, number, history), pos: committed, base: marker}
+	p := &partition{number: number, state: operators.NewState(l.env.Config.Generation, number, history), pos: committed, base: marker, replace: lost}
 	p.replaying = true
 	err = l.replay(ctx, p, marker.Offset)
 	p.replaying = false
@@ -104,12 +111,12 @@ func (l *lane) replay(ctx context.Context, p *partition, from int64) error {
 // would hold it in memory twice.
 func (l *lane) flushReplayed(ctx context.Context, p *partition, next int64) {
 	f := l.newFlush(p, next)
-	f.now, f.err = l.store.Flush(ctx, p.number, f.base, f.next, f.entries())
+	f.write(ctx, l.store, f.entries())
 	if f.err != nil || f.now != f.next {
 		p.state.Redo(f.saved) // the next load finds what the store holds
 		return
 	}
-	p.base = f.next
+	p.base, p.replace = f.next, false
 }
 
 // skipHeld takes out what the customers' stored form holds already. It happens after a flush that failed half-way; those customers
@@ -137,10 +144,13 @@ func (l *lane) load(ctx context.Context, b *batch) error {
 			missing = append(missing, it.Key)
 		}
 	}
-	if len(missing) == 0 || p.base.IsZero() && !p.flushing {
-		return nil // a store that was never flushed holds no customer
+	if len(missing) == 0 || p.base.IsZero() && (!p.flushing || p.replace) {
+		return nil // a store that was never flushed holds no customer; one that is replaced holds none that counts
 	}
 	marker, values, err := l.loadRetrying(ctx, p.number, missing)
+	if errors.Is(err, store.ErrLost) {
+		return fmt.Errorf("%w: %w", errRegressed, err)
+	}
 	if err != nil {
 		return err
 	}
@@ -175,7 +185,7 @@ func (l *lane) load(ctx context.Context, b *batch) error {
 func (l *lane) loadRetrying(ctx context.Context, partition int32, keys [][]byte) (store.Marker, [][]byte, error) {
 	for pause := 20 * time.Millisecond; ; pause = min(2*pause, 2*time.Second) {
 		m, values, err := l.store.Load(ctx, partition, keys)
-		if err == nil || ctx.Err() != nil {
+		if err == nil || errors.Is(err, store.ErrLost) || errors.Is(err, store.ErrForeign) || ctx.Err() != nil {
 			return m, values, errors.Join(err, ctx.Err())
 		}
 		l.log.Warn("window store does not answer, trying on", "partition", partition, "retry_seconds", pause.Seconds(), "error", err)
