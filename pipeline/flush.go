@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"context"
+	"encoding/binary"
 	"fmt"
 	"time"
 
@@ -17,6 +18,8 @@ type flushed struct {
 	now   store.Marker // what the store holds after it
 	err   error
 	saved []operators.Saved
+
+	replace bool // the store holds this partition no more, or not whole: begin it anew
 }
 
 // flushTimeout bounds one flush, and what a lane that stops waits for its last one.
@@ -62,14 +65,14 @@ func (l *Lane) startFlush(ctx context.Context, p *partition) {
 	entries := f.entries()
 	p.flying = f.saved
 	l.beside(ctx, flushTimeout, func(ctx context.Context) func(context.Context) error {
-		f.now, f.err = l.Store.Flush(ctx, p.number, f.base, f.next, entries)
+		f.write(ctx, l.Store, entries)
 		return func(ctx context.Context) error { return l.takeReply(ctx, f) }
 	})
 }
 
 // newFlush takes the partition's changes for a flush to offset next.
 func (l *Lane) newFlush(p *partition, next int64) flushed {
-	f := flushed{part: p, base: p.base, next: store.Marker{Offset: next, TopicID: l.TopicID, Chain: p.chain}, saved: p.state.TakeDirty()}
+	f := flushed{part: p, replace: p.replace, base: p.base, next: store.Marker{Offset: next, TopicID: l.TopicID, Chain: p.chain}, saved: p.state.TakeDirty()}
 	if conf := p.state.Current(); conf != nil {
 		f.next.Config = conf.Version
 	}
@@ -79,9 +82,15 @@ func (l *Lane) newFlush(p *partition, next int64) flushed {
 func (f *flushed) entries() []store.Entry {
 	out := make([]store.Entry, len(f.saved))
 	for i, s := range f.saved {
-		out[i] = store.Entry{Key: s.Key, Value: s.Value}
+		out[i] = store.Entry{Key: s.Key, LSN: int64(binary.BigEndian.Uint64(s.Value)), Value: s.Value}
 	}
 	return out
+}
+
+// write sends the flush. Every entry is whole, so no delta comes back.
+func (f *flushed) write(ctx context.Context, s store.Store, entries []store.Entry) {
+	out, err := s.Flush(ctx, &store.Flush{Partition: f.part.number, Base: f.base, Next: f.next, Replace: f.replace, Entries: entries})
+	f.now, f.err = out.Now, err
 }
 
 // takeReply decides by the store's marker what a flush did. Only the marker is believed: an error may hide a flush that arrived.
@@ -90,7 +99,7 @@ func (l *Lane) takeReply(ctx context.Context, f flushed) error {
 	p.flushing, p.flying = false, nil
 	if l.parts[p.number] != p { // the partition is gone, or was rebuilt since
 		if f.err == nil && f.now == f.next {
-			p.base = f.next
+			p.base, p.replace = f.next, false
 			l.startFlush(ctx, p) // what was judged while this flush was under way
 		}
 		return nil
@@ -101,7 +110,7 @@ func (l *Lane) takeReply(ctx context.Context, f flushed) error {
 		p.state.Redo(f.saved)
 		p.retryAt = l.Clock.Now().Add(time.Second)
 	case f.now == f.next:
-		p.base = f.next
+		p.base, p.replace = f.next, false
 		p.dirtied = l.Clock.Now()
 	case f.now.TopicID == l.TopicID && f.now.Offset > f.base.Offset && f.now.Offset <= p.pos:
 		// An earlier flush arrived whose answer was lost: a valid prefix. What is not known to be in it goes again.

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/streamgauge/streamgauge/pipeline/store"
 	"github.com/streamgauge/streamgauge/schemas"
 )
 
@@ -73,20 +74,23 @@ func (l *Lane) probed(ctx context.Context, p *partition, err error) error {
 	if l.parts[p.number] != p || !w.on {
 		return nil
 	}
-	if err != nil {
+	lost := errors.Is(err, store.ErrLost) || errors.Is(err, store.ErrForeign)
+	switch {
+	case err != nil && !lost:
 		w.pause = min(2*w.pause, lastPause)
 		w.until = l.Clock.Now().Add(w.pause)
 		return nil
-	}
-	if p.state != nil && l.full(p) {
+	case p.state != nil && lost:
+		_, err := l.rebuild(ctx, p, err)
+		return err
+	case p.state != nil && l.full(p):
 		w.until = l.Clock.Now().Add(w.pause) // the store is there; its flushes must get through first
 		p.retryAt = time.Time{}
 		return nil
 	}
 	waited := l.Clock.Now().Sub(w.since)
 	p.waiting = waiting{}
-	if p.state == nil || err != nil {
-		p.state = nil
+	if p.state == nil {
 		if err := l.open(ctx, p); err != nil || !p.judging() {
 			return err
 		}

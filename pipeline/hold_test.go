@@ -45,11 +45,11 @@ func (s *awayStore) Load(ctx context.Context, p int32, keys [][]byte) (store.Mar
 	return s.Memory.Load(ctx, p, keys)
 }
 
-func (s *awayStore) Flush(ctx context.Context, p int32, base, next store.Marker, es []store.Entry) (store.Marker, error) {
+func (s *awayStore) Flush(ctx context.Context, f *store.Flush) (store.Result, error) {
 	if err := s.gone(ctx); err != nil {
-		return store.Marker{}, err
+		return store.Result{}, err
 	}
-	return s.Memory.Flush(ctx, p, base, next, es)
+	return s.Memory.Flush(ctx, f)
 }
 
 // saidLog keeps what was logged.

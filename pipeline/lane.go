@@ -65,6 +65,7 @@ type partition struct {
 	base   store.Marker // what the store is believed to hold
 	flying []operators.Saved
 
+	replace   bool // the next flush begins the partition anew: the store has lost some of it
 	flushing  bool
 	replaying bool      // the store must stand still: what it holds beyond base may be of a later configuration
 	retryAt   time.Time // a failed flush waits until then

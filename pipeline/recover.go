@@ -50,10 +50,15 @@ func (l *Lane) recover(ctx context.Context, p *partition) error {
 	}
 	for {
 		marker, _, err := l.askStore(ctx, p.number, nil)
-		if err != nil {
-			return err
-		}
+		p.replace = errors.Is(err, store.ErrLost)
 		switch {
+		case p.replace:
+			l.Logger.Warn("partition is read from the beginning of the log", "partition", p.number, "reason", err)
+			marker = store.Marker{}
+		case errors.Is(err, store.ErrForeign):
+			return halt(p.number, "%v", err)
+		case err != nil:
+			return err
 		case !marker.IsZero() && marker.TopicID != l.TopicID:
 			return halt(p.number, "the window store reflects topic %s with id %s, the broker's has id %s: the topic was recreated. Give the new log another generation, or empty the store", schemas.Events.Name, marker.TopicID, l.TopicID)
 		case marker.Offset > p.pos:
@@ -214,12 +219,12 @@ func (r *replay) fold(ctx context.Context) error {
 // would hold it in memory twice.
 func (l *Lane) flushReplayed(ctx context.Context, p *partition, next int64) {
 	f := l.newFlush(p, next)
-	f.now, f.err = l.Store.Flush(ctx, p.number, f.base, f.next, f.entries())
+	f.write(ctx, l.Store, f.entries())
 	if f.err != nil || f.now != f.next {
 		p.state.Redo(f.saved) // the next load finds what the store holds
 		return
 	}
-	p.base = f.next
+	p.base, p.replace = f.next, false
 }
 
 // skipHeld takes out what the customers' stored form holds already. It happens after a flush that failed half-way; those customers
@@ -247,10 +252,13 @@ func (l *Lane) load(ctx context.Context, b *batch) error {
 			missing = append(missing, it.Key)
 		}
 	}
-	if len(missing) == 0 || p.base.IsZero() && !p.flushing {
-		return nil // a store that was never flushed holds no customer
+	if len(missing) == 0 || p.base.IsZero() && (!p.flushing || p.replace) {
+		return nil // a store that was never flushed holds no customer; one that is replaced holds none that counts
 	}
 	marker, values, err := l.askStore(ctx, p.number, missing)
+	if errors.Is(err, store.ErrLost) {
+		return fmt.Errorf("%w: %w", errRegressed, err)
+	}
 	if err != nil {
 		return err
 	}
@@ -296,12 +304,16 @@ func (b *batch) firstMissing() int {
 	panic("BUG: a load failed that had nothing to load")
 }
 
-// askStore loads with a bound: a partition rather waits than its lane. Everything but an answer is errStoreAway.
+// askStore loads with a bound: a partition rather waits than its lane. Everything but an answer, or one that more of them will not
+// change, is errStoreAway.
 func (l *Lane) askStore(ctx context.Context, partition int32, keys [][]byte) (store.Marker, [][]byte, error) {
 	bounded, cancel := l.Clock.Timeout(ctx, loadTimeout)
 	defer cancel()
 	m, values, err := l.Store.Load(bounded, partition, keys)
-	if err != nil {
+	switch {
+	case errors.Is(err, store.ErrLost), errors.Is(err, store.ErrForeign):
+		return m, nil, err
+	case err != nil:
 		return m, nil, fmt.Errorf("%w: %w", errStoreAway, err)
 	}
 	return m, values, nil
