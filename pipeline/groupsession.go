@@ -20,10 +20,11 @@ import (
 
 // groupSession is the Session that kgo's GroupTransactSession makes.
 type groupSession struct {
-	gts    *kgo.GroupTransactSession
-	group  string
-	log    *slog.Logger
-	cancel context.CancelFunc // ends whatever the client still waits for
+	gts       *kgo.GroupTransactSession
+	group     string
+	committer string // transactional id
+	log       *slog.Logger
+	cancel    context.CancelFunc // ends whatever the client still waits for
 
 	lane     context.Context      //nolint:containedctx // ends when the lane is told to stop: what it still waits for then is given up
 	produced *kgo.FirstErrPromise // of the open transaction
@@ -40,12 +41,12 @@ type groupSession struct {
 // anything else: that fences its predecessor and ends what it left open. Left to the first batch, it would wait for offsets that stay
 // unstable until that very transaction times out.
 func newSession(ctx context.Context, env *Env, stage *topology.Stage, name string) (*groupSession, error) {
-	s := &groupSession{group: stage.Group, log: env.Log.With("stage", stage.Name, "lane", name), lane: ctx}
+	s := &groupSession{group: stage.Group, committer: transactionalID(name), log: env.Log.With("stage", stage.Name, "lane", name), lane: ctx}
 	own, cancel := context.WithCancel(context.Background()) // of the client's own requests; close ends it
 	// Control records are kept for their offsets: a partition whose last record is a marker is committed behind it, else retention may
 	// delete up to the end of the log and the committed offset is out of range for ever.
 	gts, err := kgo.NewGroupTransactSession(append(SessionOpts(env, stage, name),
-		kgo.WithContext(own), kgo.KeepControlRecords(), kgo.OnOffsetsFetched(s.offsetsFetched), kgo.AdjustFetchOffsetsFn(s.gained), kgo.OnPartitionsRevoked(s.lost), kgo.OnPartitionsLost(s.lost))...)
+		kgo.WithContext(own), kgo.KeepControlRecords(), kgo.OnPartitionsAssigned(s.assigned), kgo.OnOffsetsFetched(s.offsetsFetched), kgo.AdjustFetchOffsetsFn(s.gained), kgo.OnPartitionsRevoked(s.lost), kgo.OnPartitionsLost(s.lost))...)
 	if err != nil {
 		cancel()
 		return nil, fmt.Errorf("kafka: %s: %w", name, err)
