@@ -26,6 +26,7 @@ type world struct {
 
 	flushEvery time.Duration
 	flushAt    int
+	callKeys   int // customers in one call of a flush; 0: as many as Redis gets
 }
 
 // task is one thread of a process, parked between two steps.
@@ -80,12 +81,18 @@ func (w *world) pause() { w.park(w.now, nil) }
 
 // park gives the step away until wake, or until ready.
 func (w *world) park(wake time.Time, ready func() bool) {
-	t := w.cur
-	t.wake, t.ready = wake, ready
-	if !t.yield(struct{}{}) {
+	if !w.parked(wake, ready) {
 		panic(killed{})
 	}
+}
+
+// parked is park for a place that must not be unwound; it answers false to a task that was killed there.
+func (w *world) parked(wake time.Time, ready func() bool) bool {
+	t := w.cur
+	t.wake, t.ready = wake, ready
+	lives := t.yield(struct{}{})
 	t.ready = nil
+	return lives
 }
 
 // never is later than every run ends.
