@@ -74,10 +74,13 @@ func (m *meter) measure(slot int) rule.Value {
 	if a.Func == rule.Since {
 		return m.since(slot)
 	}
-	if a.Window != m.window {
-		m.window = a.Window
-		m.why, _ = m.c.Known(m.now - a.Window)
-		m.i, m.j = m.c.Span(m.now-a.Window, m.now)
+	if a.Window.Unit != rule.NoUnit || a.Window.Delay != 0 || len(a.Equal) > 0 || a.Scan != rule.NoScan {
+		return rule.None("not measured")
+	}
+	if a.Window.Length != m.window {
+		m.window = a.Window.Length
+		m.why, _ = m.c.Known(m.now - a.Window.Length)
+		m.i, m.j = m.c.Span(m.now-a.Window.Length, m.now)
 	}
 	if m.why != "" {
 		return rule.None(m.why)
@@ -107,17 +110,16 @@ func (m *meter) measure(slot int) rule.Value {
 		}
 		return rule.MoneyValue(schemas.I128(hi))
 	case rule.Distinct:
-		f, isText := a.Field.Text()
-		if !isText {
-			panic("BUG: distinct of no text field: " + a.Text)
+		if a.Field.Column.Attr != "" {
+			return rule.None("not measured")
 		}
-		n, ok := m.c.Distinct(m.i, m.j, a.Filter, skip, f, m.marks)
+		n, ok := m.c.Distinct(m.i, m.j, a.Filter, skip, a.Field.Column.Field, m.marks)
 		if !ok {
 			return rule.None(rule.WhyCap)
 		}
 		return rule.IntValue(n)
 	}
-	panic("BUG: no measure for " + a.Text)
+	return rule.None("not measured")
 }
 
 func (m *meter) since(slot int) rule.Value {

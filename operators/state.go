@@ -28,7 +28,7 @@ func NewConfiguration(set *rule.Set) *Configuration {
 		c.byWindow[slot] = slot
 	}
 	slices.SortStableFunc(c.byWindow, func(a, b int) int {
-		return cmp.Compare(set.Plan.Aggregates[a].Window, set.Plan.Aggregates[b].Window)
+		return cmp.Compare(set.Plan.Aggregates[a].Window.Length, set.Plan.Aggregates[b].Window.Length)
 	})
 	c.Shape = &window.Shape{Version: set.Version, Retention: set.Plan.Retention, Base: set.Policy.BaseCurrency, Classify: classify(set.Plan.Filters)}
 	for i, a := range set.Plan.Aggregates {
