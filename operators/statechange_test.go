@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/streamgauge/streamgauge/operators"
+	"github.com/streamgauge/streamgauge/operators/window"
 	"github.com/streamgauge/streamgauge/schemas"
 )
 
@@ -122,7 +123,7 @@ func TestStateChange_HeldForADayOfLogTimeThenRejected(t *testing.T) {
 
 func TestStateChange_TheHundredAndFirstHeldIsRejected(t *testing.T) {
 	bothWays(t, counting, func(t *testing.T, l *log) {
-		for i := range operators.MaxHeld {
+		for i := range window.MaxHeld {
 			f, _ := l.take(begin, became(fmt.Sprint(i), "DECLINED", begin))
 			expect(t, f, schemas.Parked, operators.ReasonUnknownEvent)
 		}

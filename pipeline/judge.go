@@ -154,45 +154,88 @@ func (l *lane) advance(ctx context.Context, state *operators.State, chain []oper
 	return state.Runs(open, run)
 }
 
-// emit produces an item's fact, its CloudEvent and its rejection, all to the partition that the event came from.
+// emit produces an item's facts, its CloudEvent and its rejections, all to the partition that the event came from.
 func (l *lane) emit(ctx context.Context, b *batch, i int, it *operators.Item, produced *kgo.FirstErrPromise) error {
-	state, f := b.part.state, &it.Fact
-	f.Generation, f.Partition, f.Offset, f.Appended = state.Generation, state.Partition, it.Offset, it.Appended
+	f := &it.Fact
 	if f.Reason, f.Detail = it.Reason, it.Detail; it.Rejected {
 		f.Outcome = schemas.Rejected
 	}
 	f.Event = it.Event
-	key := it.Key
+	o := output{lane: l, ctx: ctx, item: it, state: b.part.state, key: it.Key, produced: produced}
+	origin := it.Event.Origin // people look for the input record, not for our copy of it
 	if b.bad[i] != nil {
 		f.Event.Reset() // half a decoded event is none
-		key = nil       // and a stranger's key may be of any size
+		o.key = nil     // and a stranger's key may be of any size
+		origin = schemas.Origin{Topic: schemas.Events.Name, Partition: b.part.number, Offset: it.Offset}
 	}
-	value, err := l.encode(func(buf []byte) ([]byte, error) { return schemas.Facts.Codec.Append(buf, f) })
-	if err != nil {
-		return fmt.Errorf("%w: fact of offset %d: %w", errBug, it.Offset, err)
+	if err := o.fact(f); err != nil {
+		return err
 	}
-	produce := func(r *kgo.Record) {
-		r.Partition, r.Key = state.Partition, key
-		l.session.gts.Produce(ctx, r, produced.Promise())
-	}
-	produce(&kgo.Record{Topic: schemas.Facts.Name, Value: value})
 	if it.Result.Type != "" {
-		produce(l.cloudEvent(it))
+		o.produce(l.cloudEvent(it))
 	}
-	if !it.Rejected {
-		return nil
+	if it.Rejected {
+		rejection := operators.Rejection(it, schemas.Events.Name, b.part.number, l.stage.Name)
+		rejection.Origin = origin
+		if err := o.rejection(&rejection); err != nil {
+			return err
+		}
 	}
-	rejection := operators.Rejection(it, schemas.Events.Name, state.Partition, l.stage.Name)
-	if b.bad[i] == nil {
-		rejection.Origin = it.Event.Origin // people look for the input record, not for our copy of it
+	for i := range it.Released {
+		if err := o.released(&it.Released[i]); err != nil {
+			return err
+		}
 	}
-	clip(&rejection)
-	value, err = l.encode(func(buf []byte) ([]byte, error) { return schemas.RejectedRecords.Codec.Append(buf, &rejection) })
-	if err != nil {
-		return fmt.Errorf("%w: rejection of offset %d: %w", errBug, it.Offset, err)
-	}
-	produce(&kgo.Record{Topic: schemas.RejectedRecords.Name, Value: value})
 	return nil
+}
+
+// output produces what one item became.
+type output struct {
+	lane     *lane
+	ctx      context.Context //nolint:containedctx // lives as long as one call of emit
+	item     *operators.Item
+	state    *operators.State
+	key      []byte
+	produced *kgo.FirstErrPromise
+}
+
+func (o *output) produce(r *kgo.Record) {
+	r.Partition, r.Key = o.state.Partition, o.key
+	o.lane.session.gts.Produce(o.ctx, r, o.produced.Promise())
+}
+
+// fact completes f by what is the record's own.
+func (o *output) fact(f *schemas.Fact) error {
+	f.Generation, f.Partition, f.Offset, f.Appended = o.state.Generation, o.state.Partition, o.item.Offset, o.item.Appended
+	value, err := o.lane.encode(func(buf []byte) ([]byte, error) { return schemas.Facts.Codec.Append(buf, f) })
+	if err != nil {
+		return fmt.Errorf("%w: fact of offset %d: %w", errBug, o.item.Offset, err)
+	}
+	o.produce(&kgo.Record{Topic: schemas.Facts.Name, Value: value})
+	return nil
+}
+
+func (o *output) rejection(r *schemas.Rejection) error {
+	clip(r)
+	value, err := o.lane.encode(func(buf []byte) ([]byte, error) { return schemas.RejectedRecords.Codec.Append(buf, r) })
+	if err != nil {
+		return fmt.Errorf("%w: rejection of offset %d: %w", errBug, o.item.Offset, err)
+	}
+	o.produce(&kgo.Record{Topic: schemas.RejectedRecords.Name, Value: value})
+	return nil
+}
+
+// released produces the fact of a parked stateChange, and where it came to nothing its rejection with the event's own bytes.
+func (o *output) released(f *schemas.Fact) error {
+	f.Config = o.item.Fact.Config
+	if err := o.fact(f); err != nil || f.Outcome != schemas.Rejected {
+		return err
+	}
+	value, err := schemas.Events.Codec.Append(nil, &f.Event)
+	if err != nil {
+		return fmt.Errorf("%w: parked event at offset %d: %w", errBug, o.item.Offset, err)
+	}
+	return o.rejection(&schemas.Rejection{Origin: f.Event.Origin, Stage: o.lane.stage.Name, Reason: f.Reason, Detail: f.Detail, Key: o.key, Value: value})
 }
 
 // cloudEvent makes the record of a result, in the mode that the policy in force at its event asks for.
