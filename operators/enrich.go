@@ -31,7 +31,7 @@ func (o Enrich) Process(_ context.Context, b *Batch) error {
 }
 
 // fold decides the event's base amount and whether it counts, and takes it into the windows.
-func fold(s *State, conf *Configuration, it *Item) (place int) {
+func fold(s *State, conf *Configuration, it *Item) window.Place {
 	e, f := &it.Event, &it.Fact
 	if !e.Has(schemas.FieldCurrency) {
 		e.SetText(schemas.FieldCurrency, conf.Policy.BaseCurrency)
@@ -45,88 +45,17 @@ func fold(s *State, conf *Configuration, it *Item) (place int) {
 }
 
 // measure fills what the rules read.
-func measure(s *State, conf *Configuration, it *Item, place int) {
+func measure(s *State, conf *Configuration, it *Item, place window.Place) {
 	e, f, r := &it.Event, &it.Fact, &it.Rules
 	r.Event, r.Amount, r.HasAmount = e, schemas.I128(f.BaseAmount), f.HasBase
 	n := len(conf.Plan.Aggregates)
+	s.measured = slices.Grow(s.measured[:0], n)[:n]
+	it.customer.Measure(place, e.Time, s.measured, &s.scratch)
 	r.Aggregates = slices.Grow(r.Aggregates[:0], n)[:n]
-	m := meter{c: it.customer.Customer, conf: conf, place: place, now: e.Time, marks: &s.marks, window: -1}
-	for _, slot := range conf.byWindow {
-		r.Aggregates[slot] = m.measure(slot)
-	}
-}
-
-// meter measures aggregates of one event; equal windows in a row share their span.
-type meter struct {
-	c     *window.Customer
-	conf  *Configuration
-	place int
-	now   int64
-	marks *window.Marks
-
-	window int64 // of i, j and why; −1 before the first
-	i, j   int
-	why    string
-}
-
-func (m *meter) measure(slot int) rule.Value {
-	a := &m.conf.Plan.Aggregates[slot]
-	if a.Func == rule.Since {
-		return m.since(slot)
-	}
-	if a.Window != m.window {
-		m.window = a.Window
-		m.why, _ = m.c.Known(m.now - a.Window)
-		m.i, m.j = m.c.Span(m.now-a.Window, m.now)
-	}
-	if m.why != "" {
-		return rule.None(m.why)
-	}
-	skip := window.None
-	if a.Prior {
-		skip = m.place
-	}
-	switch a.Func {
-	case rule.Count:
-		return rule.IntValue(m.c.Count(m.i, m.j, a.Filter, skip))
-	case rule.Sum:
-		return rule.MoneyValue(m.c.Total(m.i, m.j, a.Filter, skip))
-	case rule.Avg:
-		sum, n := m.c.Sum(m.i, m.j, a.Filter, skip)
-		if n == 0 {
-			return rule.None(rule.WhyNone)
+	for slot, v := range s.measured {
+		r.Aggregates[slot] = rule.Value{Kind: conf.Plan.Aggregates[slot].Func.Result(), I: v.I}
+		if v.Why != "" {
+			r.Aggregates[slot] = rule.None(v.Why)
 		}
-		return rule.MoneyValue(sum.DivRound(uint64(n)))
-	case rule.Min, rule.Max:
-		lo, hi, ok := m.c.Extremes(m.i, m.j, a.Filter, skip)
-		switch {
-		case !ok:
-			return rule.None(rule.WhyNone)
-		case a.Func == rule.Min:
-			return rule.MoneyValue(schemas.I128(lo))
-		}
-		return rule.MoneyValue(schemas.I128(hi))
-	case rule.Distinct:
-		f, isText := a.Field.Text()
-		if !isText {
-			panic("BUG: distinct of no text field: " + a.Text)
-		}
-		n, ok := m.c.Distinct(m.i, m.j, a.Filter, skip, f, m.marks)
-		if !ok {
-			return rule.None(rule.WhyCap)
-		}
-		return rule.IntValue(n)
 	}
-	panic("BUG: no measure for " + a.Text)
-}
-
-func (m *meter) since(slot int) rule.Value {
-	t, found, complete := m.c.Since(m.conf.since[slot], m.place)
-	switch {
-	case found:
-		return rule.DurationValue(m.now - t)
-	case !complete:
-		return rule.None("warming")
-	}
-	return rule.None(rule.WhySince)
 }

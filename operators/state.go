@@ -1,7 +1,6 @@
 package operators
 
 import (
-	"cmp"
 	"fmt"
 	"hash/fnv"
 	"slices"
@@ -16,56 +15,52 @@ import (
 type Configuration struct {
 	*rule.Set
 	Shape *window.Shape
-	since []int // by aggregate slot: index into Shape.Since, for since aggregates
-
-	byWindow []int // all aggregate slots, equal windows side by side: they share their span
 }
 
 // NewConfiguration derives the windows' shape from a compiled set.
 func NewConfiguration(set *rule.Set) *Configuration {
-	c := &Configuration{Set: set, since: make([]int, len(set.Plan.Aggregates)), byWindow: make([]int, len(set.Plan.Aggregates))}
-	for slot := range c.byWindow {
-		c.byWindow[slot] = slot
+	p := &set.Plan
+	s := &window.Shape{Version: set.Version, Retention: p.Retention, Base: set.Policy.BaseCurrency}
+	var columns [schemas.NumFields]int
+	for f := range schemas.NumFields {
+		if p.Fields&(1<<f) != 0 {
+			columns[f] = len(s.Columns)
+			s.Columns = append(s.Columns, window.Column{Field: f})
+		}
 	}
-	slices.SortStableFunc(c.byWindow, func(a, b int) int {
-		return cmp.Compare(set.Plan.Aggregates[a].Window, set.Plan.Aggregates[b].Window)
-	})
-	c.Shape = &window.Shape{Version: set.Version, Retention: set.Plan.Retention, Base: set.Policy.BaseCurrency, Classify: classify(set.Plan.Filters)}
-	for i, a := range set.Plan.Aggregates {
-		if a.Func != rule.Since {
-			continue
-		}
-		text := ""
-		if a.Filter >= 0 {
-			text = set.Plan.Filters[a.Filter].Text
-		}
+	all := make([]int, len(s.Columns))
+	for i := range all {
+		all[i] = i
+	}
+	for i := range p.Filters {
+		f := &p.Filters[i]
 		h := fnv.New64a()
-		h.Write([]byte(text))
-		c.since[i] = -1
-		for j, s := range c.Shape.Since {
-			if s.Key == h.Sum64() {
-				c.since[i] = j
+		h.Write([]byte(f.Text))
+		s.Filters = append(s.Filters, window.Filter{Key: h.Sum64(), Columns: all, Match: func(x *schemas.Past) bool {
+			return (x.Counted || f.Uncounted) && f.Match(x)
+		}})
+	}
+	for _, a := range p.Aggregates {
+		w := window.Aggregate{Func: funcs[a.Func], Prior: a.Prior, Field: window.NoField, Filter: a.Filter, Scan: window.NoScan}
+		if a.Func != rule.Since {
+			span := window.Span{Length: a.Window}
+			if w.Span = slices.Index(s.Spans, span); w.Span < 0 {
+				w.Span = len(s.Spans)
+				s.Spans = append(s.Spans, span)
 			}
 		}
-		if c.since[i] < 0 {
-			c.since[i] = len(c.Shape.Since)
-			c.Shape.Since = append(c.Shape.Since, window.Since{Key: h.Sum64(), Bit: a.Filter})
+		if f, ok := a.Field.Text(); ok {
+			w.Field = columns[f]
+		} else if a.Field == rule.Amount {
+			w.Field = window.Amount
 		}
+		s.Aggregates = append(s.Aggregates, w)
 	}
-	return c
+	return &Configuration{Set: set, Shape: s}
 }
 
-// classify decides the class bits of a past event.
-func classify(filters []rule.Filter) func(*schemas.Past) uint64 {
-	return func(p *schemas.Past) (bits uint64) {
-		for i := range filters {
-			if f := &filters[i]; (p.Counted || f.Uncounted) && f.Match(p) {
-				bits |= 1 << i
-			}
-		}
-		return bits
-	}
-}
+var funcs = [...]window.Func{rule.Count: window.Count, rule.Sum: window.Sum, rule.Avg: window.Avg, rule.Min: window.Min, rule.Max: window.Max,
+	rule.Distinct: window.Distinct, rule.Since: window.Since}
 
 // State is what one lane holds of one partition: its customers, and the configurations that its log went through. Changes belong to a
 // transaction: Begin, then Commit or Rollback. Not safe for concurrent use.
@@ -78,7 +73,9 @@ type State struct {
 	txn       uint64
 	dirty     []*Customer
 	configs   int // len(history) at Begin
-	marks     window.Marks
+	windows   window.Journal
+	scratch   window.Scratch
+	measured  []window.Value
 }
 
 // Customer is a customer in the state.
@@ -93,8 +90,6 @@ type Customer struct {
 type change struct {
 	customer *Customer
 	kind     changeKind
-	place    int // of a fold
-	save     window.Savepoint
 }
 
 type changeKind uint8
@@ -102,7 +97,6 @@ type changeKind uint8
 const (
 	created changeKind = iota
 	saved
-	folded
 )
 
 // NewState makes an empty state. history are the configurations that the partition's log went through so far, ascending.
@@ -162,8 +156,7 @@ func (s *State) customer(key []byte, e *schemas.Event) *Customer {
 	}
 	for _, conf := range s.history {
 		if conf.Version > c.Version() {
-			s.journal = append(s.journal, change{customer: c, kind: saved, save: c.SaveAll()})
-			c.txn = s.txn
+			s.touch(c)
 			c.Adopt(conf.Shape)
 		}
 	}
@@ -171,14 +164,18 @@ func (s *State) customer(key []byte, e *schemas.Event) *Customer {
 }
 
 // fold is window.Customer.Fold with undo.
-func (s *State) fold(c *Customer, it *Item, base, counted bool) (place int) {
+func (s *State) fold(c *Customer, it *Item, base, counted bool) window.Place {
+	s.touch(c)
+	return c.Fold(&it.Event, it.id, base, counted, it.Offset+1)
+}
+
+// touch begins the customer's part of the transaction.
+func (s *State) touch(c *Customer) {
 	if c.txn != s.txn {
 		c.txn = s.txn
-		s.journal = append(s.journal, change{customer: c, kind: saved, save: c.Save()})
+		s.windows.Save(c.Customer)
+		s.journal = append(s.journal, change{customer: c, kind: saved})
 	}
-	place = c.Fold(&it.Event, it.id, base, counted, it.Offset+1)
-	s.journal = append(s.journal, change{customer: c, kind: folded, place: place})
-	return place
 }
 
 // Begin starts a transaction's changes.
@@ -192,6 +189,7 @@ func (s *State) Begin() {
 
 // Commit keeps the changes since Begin and marks the changed customers dirty.
 func (s *State) Commit() {
+	s.windows.Commit()
 	for i := range s.journal {
 		switch c := s.journal[i].customer; {
 		case c.txn != s.txn: // created for an event that was then rejected
@@ -206,15 +204,13 @@ func (s *State) Commit() {
 
 // Rollback undoes the changes since Begin, newest first.
 func (s *State) Rollback() {
+	s.windows.Rollback()
 	for i := len(s.journal) - 1; i >= 0; i-- {
 		switch ch := &s.journal[i]; ch.kind {
 		case created:
 			delete(s.customers, ch.customer.key)
 		case saved:
-			ch.customer.Restore(ch.save)
 			ch.customer.txn = 0
-		case folded:
-			ch.customer.Unfold(ch.place)
 		}
 	}
 	s.history = s.history[:s.configs]
@@ -241,9 +237,8 @@ type Saved struct {
 func (s *State) TakeDirty() []Saved {
 	out := make([]Saved, 0, len(s.dirty))
 	for _, c := range s.dirty {
-		c.Trim()
 		c.dirty = false
-		out = append(out, Saved{Key: []byte(c.key), Value: c.Append(nil), c: c})
+		out = append(out, Saved{Key: []byte(c.key), Value: c.Write().Value, c: c})
 	}
 	clear(s.dirty)
 	s.dirty = s.dirty[:0]
