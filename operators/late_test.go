@@ -8,15 +8,16 @@ import (
 
 // Three payments within an hour are a hit; two features say what is measured at the event's own time.
 const velocity = `
-rules:
-  - id: VEL
-    version: 1
-    nature: AML
-    on: [payment]
-    when: count('1h', direction == 'OUT') >= 3
-    level: MEDIUM
-    score: 10
-    reason: "{count} payments"
+id: VEL
+version: 1
+name: Velocity
+nature: AML
+on: [payment]
+when: count('1h', direction == 'OUT') >= 3
+level: MEDIUM
+score: 10
+reason: "{count} payments"
+---
 features:
   - {name: n, expr: "count('1h')"}
 `
@@ -72,8 +73,7 @@ func TestLate_AHitAtItsOwnTimeIsNoHitAtTheWatermark(t *testing.T) {
 
 func TestLate_PriorLeavesTheLateEventOutAtTheWatermarkToo(t *testing.T) {
 	l := newLog(t, `
-rules:
-  - {id: VEL, version: 1, nature: AML, on: [payment], when: "prior.count('1h') >= 3", level: MEDIUM, score: 10, reason: "{count} earlier"}
+{id: VEL, version: 1, name: Velocity, nature: AML, on: [payment], when: "prior.count('1h') >= 3", level: MEDIUM, score: 10, reason: "{count} earlier"}
 `)
 	l.take(begin+2*hour, payment("a", begin+30*minute, 1))
 	l.take(begin+2*hour, payment("b", begin+40*minute, 1))

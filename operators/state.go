@@ -162,30 +162,37 @@ func (s *State) markDirty(c *Customer) {
 // Dirty is the number of customers that the store does not hold as they are.
 func (s *State) Dirty() int { return len(s.dirty) }
 
-// Saved is one customer's bytes for the store.
+// Saved is what the store needs to hold one customer as it is now.
 type Saved struct {
-	Key   []byte // CustomerKey
-	Value []byte
-	c     *Customer
+	Key []byte // CustomerKey
+	*window.Write
+	c *Customer
 }
 
-// TakeDirty encodes the dirty customers at the last commit and takes them as clean; a flush that does not arrive gives them back with
-// Redo. Rows that no window sees any more are forgotten here.
+// TakeDirty takes the dirty customers, as of the last commit, as clean: Acked says that the store holds them, Redo that this is not
+// known. One of the two must come before the next TakeDirty. Events that no window sees any more are forgotten here.
 func (s *State) TakeDirty() []Saved {
 	out := make([]Saved, 0, len(s.dirty))
 	for _, c := range s.dirty {
-		c.Trim()
 		c.dirty = false
-		out = append(out, Saved{Key: []byte(c.key), Value: c.Append(nil), c: c})
+		out = append(out, Saved{Key: []byte(c.key), Write: c.Write(), c: c})
 	}
 	clear(s.dirty)
 	s.dirty = s.dirty[:0]
 	return out
 }
 
-// Redo marks customers dirty again whose flush is not known to have arrived.
+// Acked says that the store holds what was taken.
+func (s *State) Acked(saved []Saved) {
+	for _, x := range saved {
+		x.c.Acked(x.Write)
+	}
+}
+
+// Redo marks customers dirty again whose flush is not known to have arrived; their next one is whole.
 func (s *State) Redo(saved []Saved) {
 	for _, x := range saved {
+		x.c.Unsure()
 		if s.customers[x.c.key] == x.c {
 			s.markDirty(x.c)
 		}

@@ -13,12 +13,7 @@ import (
 // event's time. One that comes before its event is parked, and released by it. Past verdicts stand.
 func changeState(s *State, it *Item) {
 	e, c := &it.Event, it.customer
-	state, given := e.Text(schemas.FieldState)
-	switch {
-	case e.ID == "" || !given:
-		it.Reject(ReasonMissing, "a stateChange names an event by its id and says its state")
-		return
-	case future(it), !stateKnown(s, it, state):
+	if state, _ := e.Text(schemas.FieldState); future(it) || !stateKnown(s, it, state) {
 		return
 	}
 	s.touch(c)
@@ -63,7 +58,7 @@ func release(s *State, it *Item) {
 	if n, _ := it.customer.HeldLen(); n == 0 {
 		return
 	}
-	for _, h := range it.customer.Release(it.id, it.Offset+1) {
+	for _, h := range it.customer.TakeHeld(it.id, it.Offset+1) {
 		f := it.unpark(&h)
 		f.Outcome, f.Reason = setState(s, it.customer, it.id, &f.Event, it.Offset+1)
 	}
@@ -72,11 +67,11 @@ func release(s *State, it *Item) {
 // expire rejects what was parked for too long at the record's place in the log.
 func expire(s *State, it *Item) {
 	n, oldest := it.customer.HeldLen()
-	if n == 0 || it.Appended-oldest < window.HeldTime {
+	if n == 0 || it.Appended-oldest <= window.HeldTime {
 		return
 	}
 	s.touch(it.customer)
-	for _, h := range it.customer.Expire(it.Appended, it.Offset+1) {
+	for _, h := range it.customer.ExpireHeld(it.Appended, it.Offset+1) {
 		f := it.unpark(&h)
 		f.Outcome, f.Reason = schemas.Rejected, ReasonParkedExpired
 		f.Detail = fmt.Sprintf("event %q, whose state it says, did not come within %s; send it again when it has come", f.Event.ID, time.Duration(window.HeldTime)*time.Millisecond)

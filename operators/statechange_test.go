@@ -146,9 +146,7 @@ func TestStateChange_BadOnesAreRejectedWithTheirReason(t *testing.T) {
 	f, _ = l.take(begin, became("a", "DECLINED", begin+operators.FutureTolerance+1))
 	expect(t, f, schemas.Rejected, operators.ReasonFuture)
 	f, _ = l.take(begin, schemas.Event{Kind: schemas.KindStateChange, ID: "a", Side: schemas.SideOut, Time: begin})
-	expect(t, f, schemas.Rejected, operators.ReasonMissing)
-	f, _ = l.take(begin, became("", "DECLINED", begin))
-	expect(t, f, schemas.Rejected, operators.ReasonMissing)
+	expect(t, f, schemas.Rejected, operators.ReasonUnknownState)
 }
 
 func TestStateChange_PastVerdictsStandAndTheWatermarkDoesNotMove(t *testing.T) {

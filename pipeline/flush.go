@@ -110,6 +110,7 @@ func (l *lane) takeReply(ctx context.Context, f flushed) error {
 	case f.now == f.next:
 		p.base = f.next
 		p.dirtied = time.Now()
+		p.state.Acked(f.saved)
 	case f.now.TopicID == l.topicID && f.now.Offset > f.base.Offset && f.now.Offset <= p.pos:
 		// An earlier flush arrived whose answer was lost: a valid prefix. What is not known to be in it goes again.
 		p.base = f.now

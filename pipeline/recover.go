@@ -110,6 +110,7 @@ func (l *lane) flushReplayed(ctx context.Context, p *partition, next int64) {
 		return
 	}
 	p.base = f.next
+	p.state.Acked(f.saved)
 }
 
 // skipHeld takes out what the customers' stored form holds already. It happens after a flush that failed half-way; those customers
