@@ -9,7 +9,19 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/streamgauge/streamgauge/schemas"
 )
+
+// TestFactLine_SaysAtWatermarkWhereItIsAndNothingElsewhere: facts of events in order keep the keys that they always had.
+func TestFactLine_SaysAtWatermarkWhereItIsAndNothingElsewhere(t *testing.T) {
+	f := schemas.Fact{Outcome: schemas.Assessed, Hits: []schemas.HitExplained{{Rule: "A", Level: schemas.LevelLow, Reason: "a"}, {Rule: "B", Level: schemas.LevelHigh, AtWatermark: true, Reason: "b"}}}
+	line := string(appendFactLine(nil, 1, &f))
+	if want := `"hits":[{"rule":"A","level":"LOW","shadow":false,"reason":"a","values":{}},{"rule":"B","level":"HIGH","shadow":false,"at_watermark":true,"reason":"b","values":{}}]`; !strings.Contains(line, want) {
+		t.Errorf("got %s, want in it %s", line, want)
+	}
+	object(t, line)
+}
 
 // TestFile_FactLineHasTheDocumentedShape holds whole lines, keys and forms of values, against what the README promises.
 func TestFile_FactLineHasTheDocumentedShape(t *testing.T) {
