@@ -66,7 +66,8 @@ func run(t *testing.T, cfg generator.Config) ([]record, []generator.Label) {
 		r.Offset = offsets[r.Partition]
 		r.Event.Origin = schemas.Origin{Topic: e.Topic, Offset: origin}
 		offsets[r.Partition]++
-		log = append(log, record{e, o.Step(&r)})
+		w, _ := o.Step(&r)
+		log = append(log, record{e, w})
 	}
 }
 
