@@ -203,7 +203,7 @@ func TestGenerator_NearMissesStayBelowTheThresholdsByThemselves(t *testing.T) {
 			t.Fatal(err)
 		}
 		offset++
-		if w := o.Step(&r); w.Level > schemas.LevelNone {
+		if w, _ := o.Step(&r); w.Level > schemas.LevelNone {
 			t.Errorf("a near miss fired by itself: %+v", w)
 		}
 	}
