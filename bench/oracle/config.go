@@ -35,7 +35,6 @@ func Default() Config {
 		Counted:   []string{"SUCCESSFUL", "EXECUTED", "CREATED", "PROCESSING", "SENT"},
 		Uncounted: []string{"DECLINED", "REFUSED", "EXPIRED", "FAILED", "REVERSED", "REFUNDED", "SUSPENDED"},
 		Rules:     RuleIDs(),
-		Once:      true, // until the engine judges late events a second time
 	}
 	for _, side := range []schemas.Side{schemas.SideOut, schemas.SideIn} {
 		for _, f := range []struct {
