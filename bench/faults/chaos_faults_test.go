@@ -110,9 +110,9 @@ func (c *cluster) replaceFrozenReplica(ctx context.Context, rnd *rand.Rand) {
 	first.meant.Store(true)
 	first.signal(syscall.SIGSTOP)
 	c.launch(i)
-	sleep(ctx, d)
 	second := c.worker(i)
 	second.meant.Store(true) // of two that fence each other either may be the one to end
+	sleep(ctx, d)
 	first.signal(syscall.SIGCONT)
 	sleep(ctx, together)
 	first.kill()

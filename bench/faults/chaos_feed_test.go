@@ -138,4 +138,3 @@ func (f *feed) oneEach(ctx context.Context) error {
 	}
 	return f.in.cl.Flush(ctx)
 }
-

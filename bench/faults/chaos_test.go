@@ -63,8 +63,10 @@ func TestThree_ChaosLeavesEveryInputWithItsOneVerdict(t *testing.T) {
 	done := c.disturb(disturbing, seed, feed)
 	enough()
 	<-fed
+	c.intact()
 	c.note("test", "quiet: %d records sent", feed.sent.Load())
 	c.awaitInSync()
+	c.intact()
 	drain(c.ctx, t, c.topo, c.reach()...)
 	c.readBack(feed)
 	unwatched()
@@ -72,6 +74,7 @@ func TestThree_ChaosLeavesEveryInputWithItsOneVerdict(t *testing.T) {
 	c.stopAll()
 	c.verify(feed)
 	watch.report()
+	t.Logf("%d processes gave up and were started again by their supervisor", c.repeated.Load())
 	for _, f := range done {
 		t.Logf("%-8s %-60s %d times", f.track, f.name, f.times.Load())
 		if f.times.Load() == 0 && length >= chaosSlice {

@@ -41,7 +41,8 @@ type installation struct {
 	cl      *kgo.Client
 	admin   *kadm.Client
 	redis   *redis.Client
-	running *instance // the latest one; nil before the first
+	running *instance                           // the latest one; nil before the first
+	excused func(ordinal int, p *instance) bool // whether a process may have ended by itself; nil: none may
 }
 
 // install makes an installation on the servers that the environment names. The test must end within patience.

@@ -11,16 +11,17 @@ import (
 // proxy stands between processes and one server and disturbs what passes. It opens one connection to the server for each that it takes;
 // when one side closes, so does the other.
 type proxy struct {
-	server string // host:port
-	listen net.Listener
+	server  string // host:port
+	address string // its own
 
-	mu    sync.Mutex
-	turn  *sync.Cond // broadcast whenever a field below changes
-	pairs map[*pair]bool
-	delay time.Duration // of every piece that passes, one way
-	held  [2]bool       // by direction: nothing passes until it is let go, or ever, if the connection is cut before
-	ended bool
-	wait  sync.WaitGroup
+	mu     sync.Mutex
+	turn   *sync.Cond   // broadcast whenever a field below changes
+	listen net.Listener // nil while the server is known to be down: connections are refused then, as by any port on which nobody listens
+	pairs  map[*pair]bool
+	delay  time.Duration // of every piece that passes, one way
+	held   [2]bool       // by direction: nothing passes until it is let go, or ever, if the connection is cut before
+	ended  bool
+	wait   sync.WaitGroup
 }
 
 // Directions.
@@ -42,24 +43,57 @@ func newProxy(t *testing.T, address, server string) *proxy {
 	if err != nil {
 		t.Fatalf("proxy in front of %s: %v", server, err)
 	}
-	p := &proxy{server: server, listen: l, pairs: map[*pair]bool{}}
+	p := &proxy{server: server, address: l.Addr().String(), listen: l, pairs: map[*pair]bool{}}
 	p.turn = sync.NewCond(&p.mu)
-	p.wait.Go(p.accept)
+	p.wait.Go(func() { p.accept(l) })
 	t.Cleanup(p.close)
 	return p
 }
 
-func (p *proxy) address() string { return p.listen.Addr().String() }
+// down refuses connections from now on. Those that are open end with the server.
+func (p *proxy) down() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.listen != nil {
+		p.listen.Close()
+		p.listen = nil
+	}
+}
 
-func (p *proxy) accept() {
+// up takes connections again as soon as the server does. It does not wait for that.
+func (p *proxy) up() {
+	p.wait.Go(func() {
+		for {
+			c, err := net.DialTimeout("tcp", p.server, time.Second)
+			p.mu.Lock()
+			if p.ended || p.listen != nil {
+				p.mu.Unlock()
+				return
+			}
+			if err == nil {
+				c.Close()
+				if p.listen, err = net.Listen("tcp", p.address); err == nil {
+					l := p.listen
+					p.mu.Unlock()
+					p.accept(l)
+					return
+				}
+			}
+			p.mu.Unlock()
+			time.Sleep(20 * time.Millisecond)
+		}
+	})
+}
+
+func (p *proxy) accept(l net.Listener) {
 	for {
-		client, err := p.listen.Accept()
+		client, err := l.Accept()
 		if err != nil {
 			return // closed
 		}
 		server, err := net.DialTimeout("tcp", p.server, time.Second)
 		if err != nil {
-			client.Close() // as a port on which nobody listens, a little later
+			client.Close() // it died a moment ago
 			continue
 		}
 		x := &pair{client, server}
@@ -158,7 +192,7 @@ func (p *proxy) set(change func()) {
 
 func (p *proxy) close() {
 	p.set(func() { p.ended = true })
-	p.listen.Close()
+	p.down()
 	p.cut()
 	p.wait.Wait()
 }
@@ -199,7 +233,7 @@ func echo(t *testing.T) string {
 func TestProxy_HoldsReleasesAndLosesWhatItSays(t *testing.T) {
 	p := newProxy(t, "", echo(t))
 	dial := func() net.Conn {
-		c, err := net.Dial("tcp", p.address())
+		c, err := net.Dial("tcp", p.address)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -244,6 +278,20 @@ func TestProxy_HoldsReleasesAndLosesWhatItSays(t *testing.T) {
 		t.Errorf("cut: %q", got)
 	}
 	p.release()
+	p.down()
+	if c, err := net.Dial("tcp", p.address); err == nil {
+		c.Close()
+		t.Error("a connection to a server that is down was taken")
+	}
+	p.up()
+	for began := time.Now(); ; time.Sleep(time.Millisecond) {
+		if c, err := net.Dial("tcp", p.address); err == nil {
+			c.Close()
+			break
+		} else if time.Since(began) > 5*time.Second {
+			t.Fatalf("up again: %v", err)
+		}
+	}
 	c = dial()
 	p.slow(60 * time.Millisecond)
 	began := time.Now()

@@ -3,6 +3,8 @@ package faults
 import (
 	"context"
 	"fmt"
+	"os"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -14,7 +16,6 @@ import (
 // The figures of I25 on real servers: how long the slowest partition commits nothing when one thing fails and all else is well.
 
 const (
-	recoveryRounds   = 2 // of each kind; the worst one counts
 	recoveryPatience = 6 * time.Minute
 	settled          = 3 * time.Second // all partitions move for so long before something is done
 	moving           = time.Second     // a partition that committed within it moves
@@ -72,7 +73,7 @@ func recoveries() []*recovery {
 }
 
 func TestThree_EveryPartitionCommitsAgainSoonAfterOneFailure(t *testing.T) {
-	c := installThree(t, recoveryPatience)
+	c := installThree(t, time.Duration(rounds(t))*recoveryPatience)
 	c.launchAll()
 	c.awaitMore(topology.StageMonitor, 0)
 	ctx, enough := context.WithCancel(c.ctx)
@@ -82,7 +83,7 @@ func TestThree_EveryPartitionCommitsAgainSoonAfterOneFailure(t *testing.T) {
 	fed := make(chan struct{})
 	go func() { defer close(fed); feed.run(ctx) }()
 	all := recoveries()
-	for range recoveryRounds {
+	for range rounds(t) {
 		for _, r := range all {
 			c.settle(w)
 			c.note("test", "%s", r.name)
@@ -104,6 +105,20 @@ func TestThree_EveryPartitionCommitsAgainSoonAfterOneFailure(t *testing.T) {
 	c.verify(feed)
 	w.report()
 	t.Logf("the slowest partition committed nothing for:\n%s", table(all))
+}
+
+// rounds is how often each kind is done, the worst one counts: ROUNDS, or once.
+func rounds(t *testing.T) int {
+	t.Helper()
+	s := os.Getenv("ROUNDS")
+	if s == "" {
+		return 1
+	}
+	n, err := strconv.Atoi(s)
+	if err != nil || n < 1 {
+		t.Fatalf("ROUNDS: %q is not a number from 1", s)
+	}
+	return n
 }
 
 // settle waits until every partition has moved all the time for a while.

@@ -11,9 +11,11 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/redis/go-redis/v9/logging"
 	"github.com/twmb/franz-go/pkg/kadm"
 
 	"github.com/streamgauge/streamgauge/topology"
@@ -39,15 +41,19 @@ type cluster struct {
 	front []*proxy // of each node, to the replicas
 	store *proxy   // of Redis
 
+	starting sync.Mutex   // one process is started at a time
+	repeated atomic.Int64 // processes that gave up and were started again
+
 	mu      sync.Mutex
-	journal *os.File // what was done when: to repeat a failure by hand
+	journal *os.File    // what was done when: to repeat a failure by hand
 	workers []*instance // by ordinal
-	thawed  time.Time // when a broker was last let go that had slept: it may still answer what it knew before
+	thawed  time.Time   // when a broker was last let go that had slept: it may still answer what it knew before
 }
 
 // installThree makes an installation whose replicas reach every server through a proxy. None of them runs yet.
 func installThree(t *testing.T, patience time.Duration) *cluster {
 	t.Helper()
+	logging.Disable() // of the tests' own Redis client, which sees it die as often as the product's
 	c := &cluster{began: time.Now(), workers: make([]*instance, replicas)}
 	addresses := os.Getenv("STREAMGAUGE_TEST_KAFKA_THREE")
 	change := func(conf *topology.Config) {
@@ -55,14 +61,15 @@ func installThree(t *testing.T, patience time.Duration) *cluster {
 		for _, address := range strings.Split(addresses, ",") { // servers.sh: clients +0, through a proxy +2, the proxy's own +3
 			p := newProxy(t, beside(t, address, 3), beside(t, address, 2))
 			c.front = append(c.front, p)
-			conf.Kafka.Brokers = append(conf.Kafka.Brokers, p.address())
+			conf.Kafka.Brokers = append(conf.Kafka.Brokers, p.address)
 		}
 		c.store = newProxy(t, "", conf.Redis.Address)
-		conf.Redis.Address = c.store.address()
+		conf.Redis.Address = c.store.address
 		conf.Kafka.Replication, conf.Kafka.MinInSync = 3, 2
 		conf.Monitor.Lanes, conf.Intake.Workers = lanesEach, 1
 	}
 	c.installation = installOn(t, "STREAMGAUGE_TEST_KAFKA_THREE", patience, change)
+	c.excused = c.supervise
 	c.openJournal()
 	t.Cleanup(c.killAll)
 	return c
@@ -114,12 +121,45 @@ func (c *cluster) note(who, format string, args ...any) {
 
 // ---- replicas
 
-// launch starts a replica that does not run.
+// launch starts a replica in the place of the one that ran before, which its supervisor may have started again meanwhile.
 func (c *cluster) launch(i int) {
+	c.starting.Lock()
+	defer c.starting.Unlock()
+	if old := c.worker(i); old != nil && !old.meant.Load() {
+		old.kill()
+	}
+	c.begin(i)
+}
+
+func (c *cluster) begin(i int) {
 	p := c.startAs(i)
 	c.mu.Lock()
 	c.workers[i] = p
 	c.mu.Unlock()
+}
+
+// supervise does what every service manager does: a process that gave up is started again a second later. That is excused before it ran,
+// for its servers may be away, and when another has its names: a request to join that a dead process left in the network may arrive after
+// its successor's, and fence that one. One that halts, panics or ends for another reason is not excused.
+func (c *cluster) supervise(i int, p *instance) bool {
+	words := p.words()
+	said := strings.Contains(words, "\nstreamgauge: ") && !strings.Contains(words, "halted") && !strings.Contains(words, "panic:")
+	if !said || strings.Contains(words, "msg=running") && !strings.Contains(words, "another process runs under this one's names") {
+		return false
+	}
+	c.note("replicas", "%d gave up: %s", i, lastLines(strings.TrimSpace(words), 2))
+	c.repeated.Add(1)
+	go func() {
+		if !sleep(c.ctx, time.Second) {
+			return
+		}
+		c.starting.Lock()
+		defer c.starting.Unlock()
+		if c.worker(i) == p && !p.meant.Load() {
+			c.begin(i)
+		}
+	}()
+	return true
 }
 
 // launchMore starts a replica of the next ordinal.
@@ -161,10 +201,30 @@ func (c *cluster) stopAll() {
 	all.Wait()
 }
 
+// intact ends the test if something is beyond repair, with what it was.
+func (c *cluster) intact() {
+	c.t.Helper()
+	if c.ctx.Err() != nil {
+		c.t.Fatal(context.Cause(c.ctx))
+	}
+}
+
 // ---- servers
 
 // node lets servers.sh do something to one server.
 func (c *cluster) node(verb, name string) {
+	front := c.store
+	for i := range nodes {
+		if nodes[i] == name {
+			front = c.front[i]
+		}
+	}
+	switch verb {
+	case "kill", "stop":
+		defer front.down()
+	case "start":
+		defer front.up()
+	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(c.ctx), time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "bash", filepath.Join("..", "..", "deploy", "servers", "servers.sh"), "node", verb, name)
