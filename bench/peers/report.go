@@ -51,10 +51,8 @@ func newReport(c Command, servers string, set *rule.Set) *Report {
 // windows lists the plan's distinct lengths, shortest first.
 func windows(p *rule.Plan) (out []string) {
 	var all []int64
-	for _, a := range p.Aggregates {
-		if a.Func != rule.Since {
-			all = append(all, a.Window)
-		}
+	for _, w := range p.Windows {
+		all = append(all, w.Length)
 	}
 	slices.Sort(all)
 	for _, ms := range slices.Compact(all) {

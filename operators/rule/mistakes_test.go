@@ -76,12 +76,12 @@ func TestCompile_BoundsHaveTheirNumbers(t *testing.T) {
 	for _, c := range []struct{ name, content, want string }{
 		{"64 filters", rules(64, func(i int) string { return fmt.Sprintf("count('1h', amount > %d) > 1", i) }), "<nil>"},
 		{"65 filters", rules(66, func(i int) string { return fmt.Sprintf("count('1h', amount > %d) > 1", i) }),
-			"rules.yaml:260:26: the folder needs 66 distinct filters and 66 distinct aggregates; 64 and 1024 are possible: share conditions and windows, or turn rules off"},
+			"rules.yaml:260:26: the folder needs 66 distinct filters; 64 are possible: share conditions and windows over rules, or turn rules off"},
 		{"off filters", strings.ReplaceAll(rules(66, func(i int) string { return fmt.Sprintf("count('1h', amount > %d) > 1", i) }), "level", "mode: off\nlevel"), "<nil>"},
 		{"aggregates", "features:\n" + many(999, func(i int) string {
 			return fmt.Sprintf("- {name: f%d, expr: \"count('%dm') + count('%ds')\"}\n", i, i+1, i+1)
 		}),
-			"rules.yaml:518:28: the folder needs 0 distinct filters and 1982 distinct aggregates; 64 and 1024 are possible"},
+			"rules.yaml:518:28: the folder needs 1982 distinct aggregates; 1024 are possible: share"},
 		{"rules", rules(1001, func(int) string { return "'true'" }), "1001 live and shadow rules; 1000 are allowed"},
 		{"length", condition("amount > 1 " + strings.Repeat(" ", 4096)), "rules.yaml:4:7: an expression of 4108 characters; 4096 are allowed: name parts of it as features"},
 		{"nodes", condition(strings.Repeat("amount>1||", 400) + "true"), "expression node count exceeds limit"},

@@ -28,7 +28,7 @@ type Set struct {
 
 	judged       []*Rule // live and shadow
 	featureOrder []int   // of Features: each after those that it reads
-	notes        []note
+	notes        []said
 	fraud        map[string]bool // ids of FRAUD rules
 }
 
@@ -46,7 +46,7 @@ type Rule struct {
 	Reason  string // the template as written
 	Mode    Mode
 	File    string
-	Slots   []int // aggregates of the condition, in order of evaluation; nil when off
+	Slots   []int // aggregates that the condition reads, through features too, in order of evaluation; nil when off
 
 	kinds    uint16 // On, as bits
 	holds    boolFn[Frame]
@@ -89,6 +89,7 @@ type Feature struct {
 	Kind ValueKind // Int, Money, Double or Duration
 
 	compute func(*Frame, *computed)
+	slots   []int // aggregates that it reads, through features too
 }
 
 // Compile parses, checks and plans a whole snapshot. On failure the error joins one *Mistake for everything that is wrong; the Set is nil.
