@@ -5,12 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"sync"
 	"time"
-
-	"github.com/twmb/franz-go/pkg/kadm"
-	"github.com/twmb/franz-go/pkg/kerr"
-	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/streamgauge/streamgauge/operators"
 	"github.com/streamgauge/streamgauge/pipeline/store"
@@ -18,31 +13,40 @@ import (
 	"github.com/streamgauge/streamgauge/topology"
 )
 
-// lane is one goroutine of stage monitor: a transactional session and the partitions that the group gave it. It shares no mutable
+// Lane is one goroutine of stage monitor: a transactional session and the partitions that the group gave it. It shares no mutable
 // state with other lanes.
 //
 // Delivery: every record of events has exactly one fact, and every assessed one exactly one CloudEvent, visible once to a
 // read_committed reader, whatever dies when. Results, facts, rejections and the offsets commit in one Kafka transaction. The windows
-// in memory follow the commit: an aborted transaction is undone, an unconfirmed one (any error of End) ends the session and all its
-// state, and what was committed is read back from Kafka. The window store follows behind, and is never believed without its marker.
-type lane struct {
-	env     *Env
-	name    string
-	stage   *topology.Stage
-	configs *configurations
-	store   store.Store
-	topicID string
-	log     *slog.Logger
+// in memory follow the commit: an aborted transaction is undone, an unconfirmed one (any error of ending it) ends the session and all
+// its state, and what was committed is read back from Kafka. The window store follows behind, and is never believed without its marker.
+type Lane struct {
+	LaneConfig
 
-	session *session
+	session Session
 	parts   map[int32]*partition
 	flushes chan flushed // replies of flushes under way, with room for all of them
-	flying  sync.WaitGroup
 
 	underway int // flushes whose reply is still to be taken
 	items    itemPool
 	arena    []byte // encoded records of the open transaction
 }
+
+// LaneConfig is what a lane is made of.
+type LaneConfig struct {
+	Name       string // among all lanes of the group
+	Stage      string
+	Chain      []operators.Operator
+	Generation int32  // of the topology
+	TopicID    string // of topic events: another id is another log
+	Monitor    topology.Monitor
+	Configs    *Configurations
+	Logger     *slog.Logger
+	Surroundings
+}
+
+// NewLane makes a lane that has no partition yet.
+func NewLane(c LaneConfig) *Lane { return &Lane{LaneConfig: c} }
 
 // partition is what the lane keeps of one partition of events.
 type partition struct {
@@ -78,21 +82,21 @@ func halt(partition int32, format string, args ...any) error {
 	return &HaltError{Topic: schemas.Events.Name, Partition: partition, Reason: fmt.Sprintf(format, args...)}
 }
 
-// run works until ctx ends or the lane must halt. A poisoned session is replaced by a new one under the same names.
-func (l *lane) run(ctx context.Context) error {
+// Run works until ctx ends or the lane must halt. A poisoned session is replaced by a new one under the same names.
+func (l *Lane) Run(ctx context.Context) error {
 	for pause := firstPause; ctx.Err() == nil; pause = min(2*pause, lastPause) {
-		began := time.Now()
+		began := l.Clock.Now()
 		err := l.runSession(ctx)
 		switch {
 		case ctx.Err() != nil:
 		case errors.Is(err, errPoisoned):
-			if time.Since(began) > sessionTimeout {
+			if l.Clock.Now().Sub(began) > sessionTimeout {
 				pause = firstPause
 			}
-			l.log.Warn("session ends and begins anew, its state is read back", "reason", err)
-			wait(ctx, pause)
+			l.Logger.Warn("session ends and begins anew, its state is read back", "reason", err)
+			l.Clock.Sleep(ctx, pause)
 		case err != nil:
-			return fmt.Errorf("lane %s: %w", l.name, err)
+			return fmt.Errorf("lane %s: %w", l.Name, err)
 		}
 	}
 	return nil
@@ -104,23 +108,15 @@ const (
 	lastPause  = 2 * time.Second
 )
 
-// wait sleeps for d or until ctx ends.
-func wait(ctx context.Context, d time.Duration) {
-	select {
-	case <-time.After(d):
-	case <-ctx.Done():
-	}
-}
-
-func (l *lane) runSession(ctx context.Context) error {
-	s, err := newSession(ctx, l.env, l.stage, l.name)
+func (l *Lane) runSession(ctx context.Context) error {
+	s, err := l.Join(ctx)
 	if err != nil {
 		return err
 	}
 	l.session, l.parts, l.flushes, l.underway = s, map[int32]*partition{}, make(chan flushed, 4096), 0
-	l.arena = nil         // a client that was given up may still read the old one
-	defer l.flying.Wait() // the next session reads the store after the last flush of this one
-	defer s.close()
+	l.arena = nil           // a client that was given up may still read the old one
+	defer l.forgetFlushes() // the next session reads the store after the last flush of this one
+	defer s.Close()
 	for ctx.Err() == nil {
 		if err := l.turn(ctx); err != nil {
 			return err
@@ -131,23 +127,23 @@ func (l *lane) runSession(ctx context.Context) error {
 }
 
 // turn is one round: what the group gave or took, one poll, one transaction.
-func (l *lane) turn(ctx context.Context) error {
-	fetches := l.session.poll(ctx, l.pollWait(), l.env.Config.Monitor.MaxPoll)
-	defer l.session.allow()
+func (l *Lane) turn(ctx context.Context) error {
+	polled, pollErr := l.session.Poll(ctx, l.pollWait(), l.Monitor.MaxPoll)
+	defer l.session.Allow()
 	if err := l.takeOwnership(ctx); err != nil { // before the replies: one of a partition that is gone decides nothing
 		return err
 	}
 	if err := l.takeReplies(ctx); err != nil {
 		return err
 	}
-	if err := fetchError(ctx, l.log, fetches); err != nil {
-		return err
+	if pollErr != nil {
+		return pollErr
 	}
-	for _, e := range inflated(fetches) {
-		return halt(e.Partition, "offsets %d-%d are one batch of more than %d bytes, which intake never writes. Find out who did; the group goes on behind it once it has committed offset %d", e.Offset, e.NextOffset-1, maxInflated, e.NextOffset)
+	for _, h := range polled.Halted {
+		return h
 	}
-	if fetches.NumRecords() > 0 {
-		if err := l.transact(ctx, fetches); err != nil {
+	if len(polled.Parts) > 0 {
+		if err := l.transact(ctx, polled.Parts); err != nil {
 			return err
 		}
 	}
@@ -156,72 +152,61 @@ func (l *lane) turn(ctx context.Context) error {
 }
 
 // pollWait is short while a flush is due or under way, so that its reply and its time are not missed.
-func (l *lane) pollWait() time.Duration {
+func (l *Lane) pollWait() time.Duration {
 	for _, p := range l.parts {
 		if p.flushing || !p.level() {
-			return max(time.Duration(l.env.Config.Monitor.FlushEvery)/4, time.Millisecond)
+			return max(time.Duration(l.Monitor.FlushEvery)/4, time.Millisecond)
 		}
 	}
 	return time.Second
 }
 
-func (l *lane) takeOwnership(ctx context.Context) error {
-	for _, o := range l.session.owned() {
-		if p := l.parts[o.partition]; p != nil {
+func (l *Lane) takeOwnership(ctx context.Context) error {
+	for _, o := range l.session.Owned() {
+		if p := l.parts[o.Partition]; p != nil {
 			l.startFlush(ctx, p) // a planned move: the next owner has nothing to replay, or finds this behind its back, as an earlier flush
 		}
-		delete(l.parts, o.partition) // also of a gained one: what was kept from an earlier time is not current
-		if !o.gained {
+		delete(l.parts, o.Partition) // also of a gained one: what was kept from an earlier time is not current
+		if !o.Gained {
 			continue
 		}
-		p, err := l.recover(ctx, o.partition, o.committed)
+		p, err := l.recover(ctx, o.Partition, o.Committed.Offset)
 		if err != nil {
 			return err
 		}
-		l.parts[o.partition] = p
+		l.parts[o.Partition] = p
 	}
 	return nil
 }
 
 // transact judges the polled records in one transaction.
-func (l *lane) transact(ctx context.Context, fetches kgo.Fetches) error {
-	batches, err := l.decode(ctx, fetches)
+func (l *Lane) transact(ctx context.Context, polled []Records) error {
+	batches, err := l.decode(ctx, polled)
 	if err != nil {
 		return err
 	}
-	if err := l.session.begin(); err != nil {
+	if err := l.session.Begin(); err != nil {
 		return fmt.Errorf("%w: begin: %w", errPoisoned, err)
 	}
 	for _, b := range batches {
 		b.part.state.Begin()
 	}
-	produced := kgo.AbortingFirstErrPromise(l.session.gts.Client())
-	if err = l.judge(ctx, batches, produced); err == nil {
-		err = l.session.written(ctx, produced)
-	}
-	committed, endErr := l.session.end(ctx, err == nil)
+	judged := l.judge(ctx, batches)
+	committed, err := l.end(ctx, batches, judged == nil)
 	l.arena = l.arena[:0]
 	switch {
-	case endErr != nil:
-		return fmt.Errorf("%w: end: %w", errPoisoned, endErr)
+	case err != nil && !errors.Is(err, ErrUnwritten) && !errors.Is(err, ErrRefused):
+		return fmt.Errorf("%w: end: %w", errPoisoned, err)
 	case !committed:
 		for _, b := range batches {
 			b.part.state.Rollback()
 		}
-		if err == nil {
-			return l.confirmAborted(ctx, batches)
-		}
-		if !retriable(err) {
-			return err
-		}
-		l.log.Warn("transaction aborted, its records come again", "reason", err)
-		wait(ctx, firstPause)
-		return nil
+		return l.aborted(ctx, batches, errors.Join(judged, err))
 	}
 	for _, b := range batches {
 		p := b.part
 		if p.level() {
-			p.dirtied = time.Now()
+			p.dirtied = l.Clock.Now()
 		}
 		p.state.Commit()
 		p.pos = b.next
@@ -229,28 +214,44 @@ func (l *lane) transact(ctx context.Context, fetches kgo.Fetches) error {
 	return nil
 }
 
+// end ends the open transaction with what the batches have come to, or with nothing.
+func (l *Lane) end(ctx context.Context, batches []*batch, commit bool) (committed bool, err error) {
+	if !commit {
+		return false, l.session.Abort(ctx)
+	}
+	places := make([]Place, len(batches))
+	for i, b := range batches {
+		places[i] = Place{Partition: b.part.number, Offset: b.next}
+	}
+	return l.session.Commit(ctx, places)
+}
+
+// aborted decides how it goes on after an abort for a reason, or for none that the lane knows of.
+func (l *Lane) aborted(ctx context.Context, batches []*batch, reason error) error {
+	switch {
+	case reason == nil:
+		return l.confirmAborted(ctx, batches)
+	case !retriable(reason):
+		return reason
+	}
+	l.Logger.Warn("transaction aborted, its records come again", "reason", reason)
+	l.Clock.Sleep(ctx, firstPause)
+	return nil
+}
+
 // confirmAborted asks the group whether a commit that came to nothing really did. Mostly a rebalance made an abort of it; but a broker
 // may answer EndTxn with UNKNOWN_SERVER_ERROR and have applied it, and the client calls that an abort too.
-func (l *lane) confirmAborted(ctx context.Context, batches []*batch) error {
-	ctx, cancel := outlive(ctx, requestTimeout)
-	defer cancel()
-	offsets, err := kadm.NewClient(l.session.gts.Client()).FetchOffsets(kadm.RequireStable(ctx), l.stage.Group)
+func (l *Lane) confirmAborted(ctx context.Context, batches []*batch) error {
+	places, err := l.session.Committed(ctx)
 	if err != nil {
 		return fmt.Errorf("%w: commit not confirmed, and neither its abort: %w", errPoisoned, err)
 	}
 	for _, b := range batches {
-		at := int64(0)
-		if o, ok := offsets.Lookup(schemas.Events.Name, b.part.number); ok {
-			if o.Err != nil {
-				return fmt.Errorf("%w: commit not confirmed, and neither its abort: %w", errPoisoned, o.Err)
-			}
-			at = max(o.At, 0)
-		}
-		if at != b.part.pos {
+		if at := max(places[b.part.number].Offset, 0); at != b.part.pos {
 			return fmt.Errorf("%w: partition %d stands at offset %d, this lane was told that it stayed at %d", errPoisoned, b.part.number, at, b.part.pos)
 		}
 	}
-	l.log.Info("transaction aborted by a rebalance, its records come again")
+	l.Logger.Info("transaction aborted by a rebalance, its records come again")
 	return nil
 }
 
@@ -258,7 +259,7 @@ func (l *lane) confirmAborted(ctx context.Context, batches []*batch) error {
 // not: the same would happen for ever.
 func retriable(err error) bool {
 	var halt *HaltError
-	return !errors.As(err, &halt) && !errors.Is(err, errBug) && !errors.Is(err, kerr.MessageTooLarge) && !isRefused(err)
+	return !errors.As(err, &halt) && !errors.Is(err, errBug) && !errors.Is(err, ErrRefused)
 }
 
 // errBug marks what only a mistake of ours can cause.

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/streamgauge/streamgauge/operators"
@@ -19,23 +18,23 @@ import (
 
 // recover rebuilds a partition that the group gave to this lane: from the store's marker, and from the log between the marker and the
 // committed offset. Customers are loaded when their next event comes. Without a marker the whole log is read.
-func (l *lane) recover(ctx context.Context, number int32, committed int64) (*partition, error) {
+func (l *Lane) recover(ctx context.Context, number int32, committed int64) (*partition, error) {
 	marker, _, err := l.loadRetrying(ctx, number, nil)
 	if err != nil {
 		return nil, err
 	}
 	committed = max(committed, 0) // −1: the group never committed; a log is judged from its first record
 	switch {
-	case !marker.IsZero() && marker.TopicID != l.topicID:
-		return nil, halt(number, "the window store reflects topic %s with id %s, the broker's has id %s: the topic was recreated. Give the new log another generation, or empty the store", schemas.Events.Name, marker.TopicID, l.topicID)
+	case !marker.IsZero() && marker.TopicID != l.TopicID:
+		return nil, halt(number, "the window store reflects topic %s with id %s, the broker's has id %s: the topic was recreated. Give the new log another generation, or empty the store", schemas.Events.Name, marker.TopicID, l.TopicID)
 	case marker.Offset > committed:
 		return nil, halt(number, "the window store reflects the log up to offset %d, the group committed %d: the log or the group's offsets were truncated", marker.Offset, committed)
 	}
-	history, err := l.configs.upTo(ctx, marker.Config)
+	history, err := l.Configs.upTo(ctx, marker.Config)
 	if err != nil {
 		return nil, halt(number, "%v", err)
 	}
-	p := &partition{number: number, state: operators.NewState(l.env.Config.Generation, number, history), pos: committed, base: marker}
+	p := &partition{number: number, state: operators.NewState(l.Generation, number, history), pos: committed, base: marker}
 	p.replaying = true
 	err = l.replay(ctx, p, marker.Offset)
 	p.replaying = false
@@ -52,11 +51,11 @@ func (l *lane) recover(ctx context.Context, number int32, committed int64) (*par
 }
 
 // replay folds the committed records [from, p.pos) into the windows: no verdicts, they are out already.
-func (l *lane) replay(ctx context.Context, p *partition, from int64) error {
+func (l *Lane) replay(ctx context.Context, p *partition, from int64) error {
 	if from >= p.pos {
 		return nil
 	}
-	started, n, next := time.Now(), 0, from
+	started, n, next := l.Clock.Now(), 0, from
 	chain := topology.Rebuild()
 	b := &batch{part: p}
 	var items itemPool // not the lane's: a replay may come while a polled batch waits
@@ -71,17 +70,17 @@ func (l *lane) replay(ctx context.Context, p *partition, from int64) error {
 			return err
 		}
 		p.state.Commit()
-		if p.state.Dirty() >= l.env.Config.Monitor.FlushAt {
+		if p.state.Dirty() >= l.Monitor.FlushAt {
 			l.flushReplayed(ctx, p, next)
 		}
 		return nil
 	}
-	err := readRange(ctx, l.env, schemas.Events.Name, p.number, from, p.pos, func(r *kgo.Record) error {
+	err := l.Log.Read(ctx, schemas.Events.Name, p.number, from, p.pos, func(r *kgo.Record) error {
 		n, next = n+1, r.Offset+1
 		it := items.get(len(b.items))
 		b.bad = append(b.bad, decodeEvent(it, r))
 		b.items = append(b.items, it)
-		if len(b.items) < l.env.Config.Monitor.MaxPoll {
+		if len(b.items) < l.Monitor.MaxPoll {
 			return nil
 		}
 		return fold()
@@ -89,27 +88,28 @@ func (l *lane) replay(ctx context.Context, p *partition, from int64) error {
 	if err == nil && len(b.items) > 0 {
 		err = fold()
 	}
-	if errors.Is(err, kerr.OffsetOutOfRange) {
+	if errors.Is(err, ErrBehindLog) {
 		return halt(p.number, "the window store reflects the log up to offset %d, and the log begins behind that: the windows cannot be rebuilt from here", from)
 	}
 	if err != nil {
 		return fmt.Errorf("partition %d: replay of offsets %d-%d: %w", p.number, from, p.pos-1, err)
 	}
-	p.dirtied = time.Now()
-	l.log.Info("partition rebuilt", "partition", p.number, "from_offset", from, "to_offset", p.pos, "records", n, "seconds", time.Since(started).Seconds())
+	p.dirtied = l.Clock.Now()
+	l.Logger.Info("partition rebuilt", "partition", p.number, "from_offset", from, "to_offset", p.pos, "records", n, "seconds", l.Clock.Now().Sub(started).Seconds())
 	return nil
 }
 
 // flushReplayed writes what a long replay has changed so far: every place in it is a valid prefix, and one flush of a whole partition
 // would hold it in memory twice.
-func (l *lane) flushReplayed(ctx context.Context, p *partition, next int64) {
+func (l *Lane) flushReplayed(ctx context.Context, p *partition, next int64) {
 	f := l.newFlush(p, next)
-	f.now, f.err = l.store.Flush(ctx, p.number, f.base, f.next, f.entries())
+	f.now, f.err = l.Store.Flush(ctx, p.number, f.base, f.next, f.entries())
 	if f.err != nil || f.now != f.next {
 		p.state.Redo(f.saved) // the next load finds what the store holds
 		return
 	}
 	p.base = f.next
+	p.state.Acked(f.saved)
 }
 
 // skipHeld takes out what the customers' stored form holds already. It happens after a flush that failed half-way; those customers
@@ -127,7 +127,7 @@ func (b *batch) skipHeld() {
 
 // load brings the batch's customers into memory. The marker that comes with them must be one that this lane could have written: behind
 // its base the store lost something (errRegressed), beyond its position another owner is ahead of us (errPoisoned).
-func (l *lane) load(ctx context.Context, b *batch) error {
+func (l *Lane) load(ctx context.Context, b *batch) error {
 	p := b.part
 	var missing [][]byte
 	asked := map[string]bool{}
@@ -172,13 +172,13 @@ func (l *lane) load(ctx context.Context, b *batch) error {
 }
 
 // loadRetrying asks the store until it answers: no verdict is given on state that is not there.
-func (l *lane) loadRetrying(ctx context.Context, partition int32, keys [][]byte) (store.Marker, [][]byte, error) {
+func (l *Lane) loadRetrying(ctx context.Context, partition int32, keys [][]byte) (store.Marker, [][]byte, error) {
 	for pause := 20 * time.Millisecond; ; pause = min(2*pause, 2*time.Second) {
-		m, values, err := l.store.Load(ctx, partition, keys)
+		m, values, err := l.Store.Load(ctx, partition, keys)
 		if err == nil || ctx.Err() != nil {
 			return m, values, errors.Join(err, ctx.Err())
 		}
-		l.log.Warn("window store does not answer, trying on", "partition", partition, "retry_seconds", pause.Seconds(), "error", err)
-		wait(ctx, pause)
+		l.Logger.Warn("window store does not answer, trying on", "partition", partition, "retry_seconds", pause.Seconds(), "error", err)
+		l.Clock.Sleep(ctx, pause)
 	}
 }

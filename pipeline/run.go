@@ -115,11 +115,17 @@ func (e *Env) startIntake(ctx context.Context, group *errgroup.Group, t *topolog
 
 func (e *Env) startMonitor(ctx context.Context, group *errgroup.Group, t *topology.Topology, admin *kadm.Client, windows store.Store, log string) {
 	stage := t.Stage(topology.StageMonitor)
-	configs := newConfigurations(e, admin)
+	broker := &brokerLog{env: e, admin: admin}
+	configs := NewConfigurations(broker, wallClock{}, e.Log)
 	for i := range min(e.Config.Monitor.Lanes, int(e.Config.Kafka.Partitions)) {
 		name := fmt.Sprintf("%s-%d-%d", stage.Name, e.Ordinal, i)
-		l := &lane{env: e, name: name, stage: stage, configs: configs, store: windows, topicID: log, log: e.Log.With("stage", stage.Name, "lane", name)}
-		group.Go(func() error { return l.run(ctx) })
+		join := func(ctx context.Context) (Session, error) { return newSession(ctx, e, stage, name) }
+		l := NewLane(LaneConfig{
+			Name: name, Stage: stage.Name, Chain: stage.Chain, Generation: e.Config.Generation, TopicID: log, Monitor: e.Config.Monitor,
+			Configs: configs, Logger: e.Log.With("stage", stage.Name, "lane", name),
+			Surroundings: Surroundings{Join: join, Log: broker, Store: windows, Clock: wallClock{}, Go: goroutine},
+		})
+		group.Go(func() error { return l.Run(ctx) })
 	}
 }
 

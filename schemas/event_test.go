@@ -69,7 +69,7 @@ func TestPast_HoldsWhatTheEventGave(t *testing.T) {
 func TestKind_UnknownAndReservedAreNotTaken(t *testing.T) {
 	for k := range 256 {
 		kind := schemas.Kind(k)
-		want := kind == schemas.KindPayment || kind == schemas.KindTransaction || kind == schemas.KindControl
+		want := kind == schemas.KindPayment || kind == schemas.KindTransaction || kind == schemas.KindStateChange || kind == schemas.KindControl
 		if kind.Supported() != want {
 			t.Errorf("%s: supported %t", kind, kind.Supported())
 		}

@@ -81,7 +81,7 @@ func TestCondition_IsSplitByWhatItReads(t *testing.T) {
 		a := s.Plan.Aggregates[0]
 		filter, scan := "", ""
 		if a.Filter != NoFilter {
-			filter = strings.TrimPrefix(s.Plan.Filters[a.Filter].Key(), "counted: ")
+			filter = strings.TrimPrefix(s.Plan.Filters[a.Filter].key(), "counted: ")
 		}
 		if a.Scan != NoScan {
 			scan = s.Plan.Scans[a.Scan].Text

@@ -55,11 +55,12 @@ type Filter struct {
 	// The condition that it is part of asks for the state, so it sees uncounted events too; the others see counted events only. A
 	// condition that asks for the state in another part than the filter's has its filter all the same: that of Text "true" if need be.
 	Uncounted bool
+	Columns   []Column // that it reads, without the direction: where one is not known of a past event, neither is the answer
 	match     func(*schemas.Past) bool
 }
 
-// Key tells filters apart, across configurations too: equal keys match the same events as long as the policy counts the same states.
-func (f *Filter) Key() string {
+// key tells filters apart.
+func (f *Filter) key() string {
 	if f.Uncounted {
 		return "all: " + f.Text
 	}
@@ -73,8 +74,9 @@ func (f *Filter) Match(p *schemas.Past) bool { return f.match(p) }
 // Scan is a condition on a past and the current event together (cost class D): it is evaluated for every event of the window that
 // meets the aggregate's filter and equalities.
 type Scan struct {
-	Text  string // canonical, parameters filled in
-	match func(past, this *schemas.Past) bool
+	Text    string   // canonical, parameters filled in
+	Columns []Column // that it reads of either event, without the direction
+	match   func(past, this *schemas.Past) bool
 }
 
 // Match reports whether the condition holds for the past event beside the current one, which may be the same; where it is unknown or

@@ -249,11 +249,11 @@ func (c *compiler[C]) condition(a *Aggregate, e ast.Expr) {
 func (c *compiler[C]) filter(e ast.Expr, all []ast.Expr, uncounted bool) int {
 	p := c.scope.planner
 	f := Filter{Text: c.conjunction(all), Uncounted: uncounted}
-	bit, isNew := c.take(&p.filters, f.Key(), e)
+	bit, isNew := c.take(&p.filters, f.key(), e)
 	if !isNew {
 		return bit
 	}
-	c.retain(all)
+	f.Columns = c.retain(all)
 	holds := conjoined(&compiler[schemas.Past]{expression: c.expression, access: &pastAccess}, all)
 	f.match = func(past *schemas.Past) bool {
 		v, s := holds(past)
@@ -271,10 +271,11 @@ func (c *compiler[C]) scan(e ast.Expr, all []ast.Expr) int {
 	if !isNew {
 		return i
 	}
-	c.retain(all)
+	columns := c.retain(all)
 	holds := conjoined(&compiler[couple]{expression: c.expression, access: &coupleAccess}, all)
 	p.plan.Scans = append(p.plan.Scans, Scan{
-		Text: text,
+		Text:    text,
+		Columns: columns,
 		match: func(past, this *schemas.Past) bool {
 			x := couples.Get().(*couple)
 			x.past, x.this = past, this
@@ -287,16 +288,18 @@ func (c *compiler[C]) scan(e ast.Expr, all []ast.Expr) int {
 	return i
 }
 
-// retain plans the columns that the conjuncts read, of the past event and of the current one: the windows hold both. The side of an
-// event is always there.
-func (c *compiler[C]) retain(all []ast.Expr) {
+// retain plans the columns that the conjuncts read, of the past event and of the current one: the windows hold both. It returns them,
+// distinct. The side of an event is always there.
+func (c *compiler[C]) retain(all []ast.Expr) (columns []Column) {
 	for _, e := range all {
 		c.reading(e, func(col Column, _ bool) {
-			if col != (Column{Field: schemas.FieldDirection}) {
+			if col != (Column{Field: schemas.FieldDirection}) && !slices.Contains(columns, col) {
 				c.column(col, e)
+				columns = append(columns, col)
 			}
 		})
 	}
+	return columns
 }
 
 // conjoined compiles the conjuncts into one condition; of none it is true.
