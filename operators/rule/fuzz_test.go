@@ -1,6 +1,7 @@
 package rule
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -64,11 +65,23 @@ func FuzzExpression(f *testing.F) {
 			if err != nil {
 				t.Fatalf("%s: %v", a.Text, err)
 			}
-			if got := again.Plan.Aggregates[0].Text; got != a.Text {
-				t.Fatalf("%s became %s", a.Text, got)
+			if got, want := parts(&again.Plan, &again.Plan.Aggregates[0]), parts(&s.Plan, &a); got != want {
+				t.Fatalf("%s became\n%s\nwas\n%s", a.Text, got, want)
 			}
 		}
 	})
+}
+
+// parts is all that a plan says of an aggregate, in words.
+func parts(p *Plan, a *Aggregate) string {
+	filter, scan := "", ""
+	if a.Filter != NoFilter {
+		filter = p.Filters[a.Filter].key()
+	}
+	if a.Scan != NoScan {
+		scan = p.Scans[a.Scan].Text
+	}
+	return fmt.Sprintln(a.Text, a.Func, a.Window, a.Window.Unit, a.Prior, a.Field, a.Equal, filter, scan)
 }
 
 func judgeAnything(t *testing.T, s *Set) {
