@@ -83,6 +83,13 @@ test: engine-if-possible ## all tests with -race; those that need real servers r
 test-data: ## the longer tests, on all of ../shared/data
 	STREAMGAUGE_TEST_DATA=all $(GO) test -tags $(TAGS) -run Data -timeout 30m $(TEST_FLAGS) ./...
 
+# Runs of each sound form; every ablation gets a twentieth. -v is what prints the table.
+RUNS ?= 100000
+
+.PHONY: test-model
+test-model: ## the protocol model, RUNS random fault schedules of each form that must hold, and what breaks without each guard
+	STREAMGAUGE_TEST_MODEL_RUNS=$(RUNS) $(GO) test -count=1 -v -timeout 60m $(TEST_FLAGS) ./pipeline/model
+
 # Tests of the whole product start the binary, hence build. One package at a time: they share the two servers and the clock.
 .PHONY: test-servers
 test-servers: build engine-if-possible ## end to end through a real Kafka and Redis of its own, fresh, stopped afterwards
