@@ -30,6 +30,7 @@ type Lane struct {
 	underway int // replies still to be taken
 	items    itemPool
 	chains   chainer
+	pace     pace
 	arena    []byte // encoded records of the open transaction
 }
 
@@ -120,6 +121,7 @@ func (l *Lane) runSession(ctx context.Context) error {
 		return err
 	}
 	l.session, l.parts, l.replies, l.underway = s, map[int32]*partition{}, make(chan func(context.Context) error, 4096), 0
+	l.pace = newPace(l.Monitor.MaxPoll)
 	l.arena = nil           // a client that was given up may still read the old one
 	defer l.forgetReplies() // the next session reads the store after the last flush of this one
 	defer l.Halts.forget(l)
@@ -135,7 +137,10 @@ func (l *Lane) runSession(ctx context.Context) error {
 
 // turn is one round: what the group gave or took, one poll, one transaction.
 func (l *Lane) turn(ctx context.Context) error {
-	polled, pollErr := l.session.Poll(ctx, l.pollWait(), l.Monitor.MaxPoll)
+	if rest := l.pace.rest(l.Clock.Now()); rest > 0 {
+		l.Clock.Sleep(ctx, rest)
+	}
+	polled, pollErr := l.session.Poll(ctx, l.pollWait(), l.pace.limit)
 	defer l.session.Allow()
 	if err := l.takeOwnership(ctx); err != nil { // before the replies: one of a partition that is gone decides nothing
 		return err
