@@ -34,7 +34,7 @@ type watch struct {
 }
 
 func (c *cluster) watch(ctx context.Context) *watch {
-	w := &watch{c: c, windows: store.NewRedis(c.redis, c.config.Generation), committed: map[int32]int64{}, moved: map[int32]time.Time{}, longest: map[int32]time.Duration{}}
+	w := &watch{c: c, windows: store.NewRedis(c.redis, c.config.Generation, c.config.Kafka.Partitions), committed: map[int32]int64{}, moved: map[int32]time.Time{}, longest: map[int32]time.Duration{}}
 	w.done.Go(func() {
 		for sleep(ctx, watchEvery) {
 			w.progress(ctx)

@@ -213,7 +213,7 @@ func (in *installation) lag(stage string) (sum int64) {
 // levelWithWindows holds every partition's marker in the window store against what the group has committed.
 func (in *installation) levelWithWindows() {
 	in.t.Helper()
-	windows := store.NewRedis(in.redis, in.config.Generation)
+	windows := store.NewRedis(in.redis, in.config.Generation, in.config.Kafka.Partitions)
 	got, err := in.admin.FetchOffsets(in.ctx, in.topo.Stage(topology.StageMonitor).Group)
 	if err != nil {
 		in.t.Fatal(err)

@@ -2,14 +2,15 @@
 # A real Kafka and a real Redis on loopback, for development and for tests. Linux; needs Java 17 or newer, and Maven for
 # the first start (44 MB, cached).
 #
-#   servers.sh start [--three] [--fresh]   start what is not running, wait until all answer; --fresh wipes their data first
+#   servers.sh start [WHICH] [--fresh]     start what is not running, wait until all answer; --fresh wipes their data first
 #   servers.sh stop                        stop them by the ids in their pid files, never anything else
-#   servers.sh status [--three]            exit 0 if all answer, 3 if not
-#   servers.sh run [--three] CMD...        start fresh ones of its own on free ports, run CMD against them, stop them
+#   servers.sh status [WHICH]              exit 0 if all answer, 3 if not
+#   servers.sh run [WHICH] CMD...          start fresh ones of its own on free ports, run CMD against them, stop them
 #   servers.sh node VERB NAME              of one server that was started: kill (-9), freeze (SIGSTOP), thaw (SIGCONT), stop,
 #                                          start (again, on its port and data; does not wait), pid
 #
-# Servers are named kafka and redis; with --three, which makes a Kafka of three nodes, kafka-1 kafka-2 kafka-3 and redis.
+# Servers are named kafka and redis. WHICH: --three makes a Kafka of three nodes, kafka-1 kafka-2 kafka-3; --cluster adds a Redis
+# Cluster, redis-1 … redis-6; --no-kafka leaves Kafka out.
 # start and status print `export NAME=address` lines on stdout and everything else on stderr:
 #   eval "$(deploy/servers/servers.sh start)"
 #
@@ -17,6 +18,7 @@
 #                          controller, clients that come through a proxy, and the proxy's own, which nobody listens on here
 #                          (what such clients are told is its address)
 # STREAMGAUGE_REDIS_PORT   default 26379
+# STREAMGAUGE_REDIS_CLUSTER_PORT   default 26380, the first of six; as many from ten above it are the bus
 # STREAMGAUGE_KAFKA_HEAP   default 768m, of three nodes 512m each; a broker's largest heap
 # STREAMGAUGE_SERVERS_DIR  default .cache/servers; data, pid files, a log of each server
 set -euo pipefail
@@ -36,6 +38,9 @@ java_oldest=17     # what Kafka 4.x brokers ask for
 start_seconds=90   # 3 s on an idle machine, three nodes 7 s; two cores busy with a build take 10 times as long
 stop_seconds=30    # a broker hands its logs over in 1-3 s; after this it is killed
 first_run_port=29192
+
+source "$here/redis-cluster.sh"
+with_cluster=
 
 say() { printf 'servers: %s\n' "$*" >&2 || true; } # a reader that went away stops nothing
 die() { say "$@"; exit 1; }
@@ -171,6 +176,7 @@ settings_of_three() { # NUMBER PORT
 }
 
 launch_redis() { # NAME PORT
+  [[ $1 == redis ]] || { launch_cluster_node "$@"; return; }
   mkdir -p "$dir/redis"
   launch redis "$2" redis-server --port "$2" --bind 127.0.0.1 --dir "$dir/redis" --daemonize no \
     --maxmemory-policy noeviction --save "" --appendonly yes --appendfsync everysec
@@ -181,6 +187,7 @@ kind() { echo "${1%-[0-9]}"; } # NAME: kafka-2 is a kafka
 ensure() { # NAME PORT [MORE PORTS]: ours and running on PORT, or freshly launched
   local name=$1 port=$2 p variable
   variable=STREAMGAUGE_$(kind "${1^^}")_PORT
+  [[ $name != redis-* ]] || variable=STREAMGAUGE_REDIS_CLUSTER_PORT
   if our_pid "$name" >/dev/null; then
     [[ $(our_port "$name") == "$port" ]] ||
       die "$name already runs on port $(our_port "$name"), not on $port as asked for by $variable: stop it first (make servers-stop)"
@@ -204,12 +211,13 @@ await() { # NAME PORT DEADLINE, in seconds of $SECONDS
 exports() {
   local name list=""
   for name in "${kafkas[@]}"; do list+=,127.0.0.1:$(our_port "$name"); done
-  if ((${#kafkas[@]} > 1)); then
-    echo "export STREAMGAUGE_TEST_KAFKA_THREE=${list#,}"
-    echo "export STREAMGAUGE_SERVERS_DIR=$dir" # for `node`
-  else
-    echo "export STREAMGAUGE_TEST_KAFKA=${list#,}"
-  fi
+  case ${#kafkas[@]} in
+    0) ;;
+    1) echo "export STREAMGAUGE_TEST_KAFKA=${list#,}" ;;
+    *) echo "export STREAMGAUGE_TEST_KAFKA_THREE=${list#,}" ;;
+  esac
+  [[ ${#kafkas[@]} -le 1 && -z $with_cluster ]] || echo "export STREAMGAUGE_SERVERS_DIR=$dir" # for `node`
+  [[ -z $with_cluster ]] || export_cluster
   echo "export STREAMGAUGE_TEST_REDIS=127.0.0.1:$(our_port redis)"
 }
 
@@ -220,7 +228,7 @@ start() {
   dir=$(cd "$dir" && pwd -P) # as /proc shows it
   exec 8>"$cache/kafka/lock" 9>"$dir/lock"
   flock 8
-  need_kafka
+  [[ ${#kafkas[@]} -eq 0 ]] || need_kafka
   exec 8>&-
   flock 9
   if [[ ${1:-} == --fresh ]]; then
@@ -236,7 +244,8 @@ start() {
   done
   await redis "$redis_port" "$deadline"
   for name in "${kafkas[@]}"; do await "$name" "$(our_port "$name")" "$deadline"; done
-  until knows_brokers "$kafka_port" "${#kafkas[@]}"; do
+  [[ -z $with_cluster ]] || start_cluster "$deadline"
+  until ((${#kafkas[@]} == 0)) || knows_brokers "$kafka_port" "${#kafkas[@]}"; do
     ((SECONDS < deadline)) || die "the ${#kafkas[@]} brokers did not find each other within $start_seconds s; see $dir/kafka*.log"
     sleep 0.1
   done
@@ -283,14 +292,16 @@ stop() {
   [[ -d $dir ]] || { say "nothing runs from $dir"; return 0; }
   dir=$(cd "$dir" && pwd -P)
   local name names=(kafka redis)
-  for name in "${nodes_of_three[@]}"; do [[ ! -e $dir/$name.pid ]] || names+=("$name"); done
+  for name in "${nodes_of_three[@]}" "${cluster_nodes[@]}"; do [[ ! -e $dir/$name.pid ]] || names+=("$name"); done
   stop_all "${names[@]}"
 }
 
 status() {
   local name code=0
   [[ -d $dir ]] && dir=$(cd "$dir" && pwd -P)
-  for name in "${kafkas[@]}" redis; do
+  local names=("${kafkas[@]}" redis)
+  [[ -z $with_cluster ]] || names+=("${cluster_nodes[@]}")
+  for name in "${names[@]}"; do
     if our_pid "$name" >/dev/null && "answers_$(kind "$name")" "$(our_port "$name")"; then
       say "$name answers on 127.0.0.1:$(our_port "$name") (pid $(our_pid "$name"))"
     else
@@ -305,7 +316,7 @@ status() {
 # node VERB NAME: the pid file stays, with the port, so that what was killed can be started again.
 node() {
   local verb=${1:-} name=${2:-} pid port
-  [[ $name =~ ^(kafka|redis)(-[0-9])?$ ]] || die "node $verb $name: names are kafka, redis, kafka-1, kafka-2, kafka-3"
+  [[ $name =~ ^(kafka|redis)(-[0-9])?$ ]] || die "node $verb $name: names are kafka, redis, kafka-1 … kafka-3, redis-1 … redis-6"
   [[ -e $dir/$name.pid ]] || die "$name was not started from $dir (STREAMGAUGE_SERVERS_DIR)"
   dir=$(cd "$dir" && pwd -P)
   port=$(our_port "$name")
@@ -342,8 +353,9 @@ run() {
   done
   all=$((${#kafkas[@]} * ports_each))
   kafka_port=$first_run_port
-  while any_taken "$kafka_port" $((all + 1)); do kafka_port=$((kafka_port + 20)); done
+  while any_taken "$kafka_port" $((all + 1 + cluster_ports)); do kafka_port=$((kafka_port + 40)); done
   redis_port=$((kafka_port + all))
+  cluster_port=$((redis_port + 1))
   dir=$runs/$$
   trap 'trap "" PIPE; stop; rm -rf "$dir"' EXIT
   start 7>&-
@@ -360,10 +372,15 @@ run() {
 
 verb=${1:-}
 shift || true
-if [[ ${1:-} == --three ]]; then
-  kafkas=("${nodes_of_three[@]}")
+while :; do
+  case "${1:-}" in
+    --three) kafkas=("${nodes_of_three[@]}") ;;
+    --cluster) with_cluster=yes ;;
+    --no-kafka) kafkas=() ;;
+    *) break ;;
+  esac
   shift
-fi
+done
 case "$verb" in
   start)
     start "${1:-}"
