@@ -19,6 +19,7 @@ FUZZTIME ?= 5s
 CHAOS_TIME ?= 15m
 SEED ?=
 DEMO_FLAGS ?=
+BENCH ?= monitor
 BENCH_FLAGS ?=
 
 GOLANGCI_VERSION := v2.15.0
@@ -61,12 +62,12 @@ demo: build ## the whole path embedded, on generated events; DEMO_FLAGS="--input
 	exec bin/streamgauge demo $$archive $(DEMO_FLAGS)
 
 .PHONY: bench
-bench: build ## throughput and CPU per event beside a plain passthrough, embedded; BENCH_FLAGS
-	bin/streamgauge bench --commit "$(commit)" $(BENCH_FLAGS)
+bench: build ## a figure beside its goal, embedded; BENCH=monitor latency redis recovery memory scale, BENCH_FLAGS
+	bin/streamgauge bench $(BENCH) --commit "$(commit)" $(BENCH_FLAGS)
 
 .PHONY: bench-servers
 bench-servers: build ## the same on a real Kafka and Redis of its own, fresh, stopped afterwards; BENCH_FLAGS
-	bash deploy/servers/servers.sh run bash -c 'exec bin/streamgauge bench --commit "$(commit)" --kafka $$STREAMGAUGE_TEST_KAFKA --redis $$STREAMGAUGE_TEST_REDIS $(BENCH_FLAGS)'
+	bash deploy/servers/servers.sh run bash -c 'exec bin/streamgauge bench $(BENCH) --commit "$(commit)" --kafka $$STREAMGAUGE_TEST_KAFKA --redis $$STREAMGAUGE_TEST_REDIS $(BENCH_FLAGS)'
 
 ##@ servers
 
