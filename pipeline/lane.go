@@ -91,6 +91,7 @@ var errRegressed = errors.New("window store went back")
 
 // Run works until ctx ends or the lane must halt. A poisoned session is replaced by a new one under the same names.
 func (l *Lane) Run(ctx context.Context) error {
+	var fences fences
 	for pause := firstPause; ctx.Err() == nil; pause = min(2*pause, lastPause) {
 		began := l.Clock.Now()
 		err := l.runSession(ctx)
@@ -101,6 +102,9 @@ func (l *Lane) Run(ctx context.Context) error {
 				pause = firstPause
 			}
 			l.Logger.Warn("session ends and begins anew, its state is read back", "reason", err)
+			l.Clock.Sleep(ctx, pause)
+		case errors.Is(err, errFenced) && !fences.again(l.Clock.Now()):
+			l.Logger.Warn("session ends and begins anew: another one joined under its name, or a join of an earlier one came late", "reason", err)
 			l.Clock.Sleep(ctx, pause)
 		case err != nil:
 			return fmt.Errorf("lane %s: %w", l.Name, err)

@@ -225,6 +225,7 @@ func (l *Lane) flushReplayed(ctx context.Context, p *partition, next int64) {
 		return
 	}
 	p.base, p.replace = f.next, false
+	p.state.Acked(f.saved)
 }
 
 // skipHeld takes out what the customers' stored form holds already. It happens after a flush that failed half-way; those customers
