@@ -16,7 +16,8 @@ func (c *Customer) Adopt(s *Shape) {
 	if s.Retention != old.Retention && c.watermark != noTime {
 		c.knownFrom = max(c.knownFrom, c.watermark-min(s.Retention, old.Retention))
 	}
-	if s.Base != old.Base {
+	rebased := s.Base != old.Base && c.watermark != noTime
+	if rebased {
 		c.baseFrom = c.watermark // what is retained was compared with the other one
 	}
 	from := make([]int64, len(s.Columns))
@@ -32,7 +33,7 @@ func (c *Customer) Adopt(s *Shape) {
 		}
 	}
 	c.colFrom, c.shape = from, s
-	c.adoptSince(s, p)
+	c.adoptSince(s, p, rebased)
 	c.derive()
 	c.gen++
 	c.layout++
@@ -76,7 +77,7 @@ func (c *Customer) remap(b *block, old *Shape) {
 
 // adoptSince carries the since conditions over; a new one may have been met unseen by what has left, and by what is retained where it
 // reads a column that is not known of it.
-func (c *Customer) adoptSince(s *Shape, p *program) {
+func (c *Customer) adoptSince(s *Shape, p *program, rebased bool) {
 	left := make([]leftTime, len(p.since))
 	for j, u := range p.since {
 		left[j] = leftTime{key: u.key, time: noTime, blind: c.gone}
@@ -84,6 +85,9 @@ func (c *Customer) adoptSince(s *Shape, p *program) {
 			left[j] = c.left[i]
 		}
 		if u.filter != All {
+			if rebased { // it may read the amount, which was in another currency
+				left[j].time = noTime
+			}
 			left[j].blind = max(left[j].blind, c.baseFrom)
 			for _, col := range s.Filters[u.filter].Columns {
 				left[j].blind = max(left[j].blind, c.colFrom[col])
@@ -108,7 +112,7 @@ func (c *Customer) trim(exact bool) {
 	h := c.Horizon()
 	pos := c.begin()
 	for _, b := range c.blocks {
-		if b.last > h {
+		if b.last > h || b.summary == nil {
 			break
 		}
 		pos = b.start + b.n
@@ -124,6 +128,10 @@ func (c *Customer) trim(exact bool) {
 		left[j].time = max(left[j].time, c.backwardTime(j, u.series, c.begin(), pos))
 	}
 	c.left = left
+	for i := range max(0, pos-c.head.start) { // a store that never had them cannot see them leave
+		c.store.whole = c.store.whole || c.head.row[i].flags&rowFresh != 0
+	}
+	c.store.whole = c.store.whole || len(c.restated) > 0
 	b, i := c.locate(pos - 1)
 	if b == &c.head || i < b.n-1 {
 		c.gone = max(c.gone, b.row[i].time)

@@ -153,7 +153,7 @@ func (c *Customer) decodeChunk(b *block, value []byte) error {
 	if err != nil {
 		return err
 	}
-	d := records{c: c, to: &block{width: b.width}}
+	d := records{c: c, to: &block{width: c.head.width}}
 	d.b = body
 	if f := d.byte(); d.err == nil && f != Format {
 		return fmt.Errorf("format %d, this version reads %d", f, Format)
@@ -172,6 +172,7 @@ func (c *Customer) decodeChunk(b *block, value []byte) error {
 	if uint64(x.n) != n || x.n != b.n || x.row[0].time != b.first || x.row[x.n-1].time != b.last || !d.ordered {
 		return fmt.Errorf("its %d rows are not the %d of the directory", x.n, b.n)
 	}
+	b.width = c.head.width
 	b.row, b.texts, b.stated, b.minis, b.valid = slices.Clip(x.row), slices.Clip(x.texts), x.stated, nil, 0
 	return nil
 }

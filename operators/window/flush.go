@@ -36,16 +36,13 @@ type Write struct {
 
 // storeState is what the store is known to hold; no answer depends on it.
 type storeState struct {
-	known   bool // it holds the customer as it was at lsn, in length bytes
-	whole   bool // the next write cannot be a delta: more has changed than rows that came and states
-	lsn     int64
-	length  int
-	rows    int         // in its head value, dropped ones too
-	words   []uint32    // by dictionary id − 1: number of the text in the head value, from 1; 0: not there
-	numbers uint32      // texts in the head value
-	last    int64       // time of its last row
-	frame   int         // length of its frame
-	chunks  []ChunkName // that it holds, named by the head value or to be deleted; ascending by no order
+	known  bool // it holds the customer as it was at lsn, in length bytes
+	whole  bool // the next write cannot be a delta: more has changed than rows that came and states
+	lsn    int64
+	length int
+	rows   int         // in its head value, those that have left the customer too
+	coded              // how its head value goes on
+	chunks []ChunkName // that it may hold
 }
 
 // Write prepares what brings the store to the customer's present state: the change since the last write that arrived, or everything.
@@ -54,7 +51,7 @@ func (c *Customer) Write() *Write {
 	c.Trim()
 	w := &Write{LSN: c.lsn}
 	if c.store.whole || !c.store.known || c.store.rows+c.fresh > 2*c.head.n+garbage {
-		w.Value = c.Whole(nil)
+		w.Value, c.store.coded = c.whole(nil)
 		w.length, w.rows = len(w.Value), c.head.n
 		c.writeChunks(w)
 	} else {

@@ -51,20 +51,29 @@ func (c *Customer) appendHeader(b []byte, length, frame int) []byte {
 // Whole appends the customer's whole head value to b. Between transactions only: it trims.
 func (c *Customer) Whole(b []byte) []byte {
 	c.Trim()
+	b, _ = c.whole(b)
+	return b
+}
+
+// coded is how far a value's texts and times have been written.
+type coded struct {
+	words   []uint32 // by dictionary id − 1: number of the text in the value, from 1; 0: not there
+	numbers uint32   // texts so far
+	last    int64    // time of the last row
+	frame   int      // length of the frame
+}
+
+func (c *Customer) whole(b []byte) ([]byte, coded) {
 	start := len(b)
 	b = append(b, make([]byte, headerSize)...)
 	b = c.appendFrame(b)
-	frame := len(b) - start - headerSize
-	c.store.words = sized(c.store.words, len(c.dict.ends))
-	clear(c.store.words)
-	e := encoder{c: c, words: c.store.words}
+	e := encoder{c: c, coded: coded{frame: len(b) - start - headerSize, words: make([]uint32, len(c.dict.ends))}}
 	for i := range c.head.row {
 		e.row(&c.head, i)
 	}
-	c.store.words, c.store.last, c.store.numbers, c.store.frame = e.words, e.last, e.numbers, frame
 	b = appendSegment(b, e.b)
-	c.appendHeader(b[start:start], len(b)-start, frame)
-	return b
+	c.appendHeader(b[start:start], len(b)-start, e.frame)
+	return b, e.coded
 }
 
 func appendSegment(b, records []byte) []byte {
@@ -78,7 +87,7 @@ func (c *Customer) delta() *Delta {
 	for len(c.store.words) < len(c.dict.ends) {
 		c.store.words = append(c.store.words, 0)
 	}
-	e := encoder{c: c, words: c.store.words, numbers: c.store.numbers, last: c.store.last}
+	e := encoder{c: c, coded: c.store.coded}
 	first := c.head.n
 	for left := c.fresh; left > 0; {
 		if first--; c.head.row[first].flags&rowFresh != 0 {
@@ -95,7 +104,7 @@ func (c *Customer) delta() *Delta {
 			e.state(&c.head, i)
 		}
 	}
-	c.store.words, c.store.last, c.store.numbers = e.words, e.last, e.numbers
+	c.store.coded = e.coded
 	d := &Delta{FromLSN: c.store.lsn, Length: c.store.length, Tail: appendSegment(nil, e.b)}
 	d.Header = c.appendHeader(nil, d.Length+len(d.Tail), c.store.frame)
 	return d
@@ -164,7 +173,7 @@ func (c *Customer) appendChunk(b []byte, x *block) []byte {
 		}
 	}
 	b = binary.AppendUvarint(b, uint64(x.n))
-	e := encoder{c: c, words: make([]uint32, len(c.dict.ends))}
+	e := encoder{c: c, coded: coded{words: make([]uint32, len(c.dict.ends))}}
 	for i := range x.rows() {
 		e.row(x, i)
 	}
@@ -173,11 +182,9 @@ func (c *Customer) appendChunk(b []byte, x *block) []byte {
 
 // encoder writes records.
 type encoder struct {
-	c       *Customer
-	b       []byte
-	words   []uint32 // by dictionary id − 1: the text's number in the value, from 1
-	numbers uint32   // texts so far
-	last    int64    // time of the row before
+	c *Customer
+	b []byte
+	coded
 }
 
 func (e *encoder) row(x *block, i int) {

@@ -12,6 +12,7 @@ const (
 type limitSet struct {
 	Distinct, Scanned, Equal, Events int
 	Chunk                            int // rows of a chunk when it is sealed; the head holds up to twice as many
+	Fan                              int // chunks that share one entry of supers
 }
 
-var limits = limitSet{Distinct: MaxDistinct, Scanned: MaxScanned, Equal: MaxEqual, Events: MaxEvents, Chunk: 1024}
+var limits = limitSet{Distinct: MaxDistinct, Scanned: MaxScanned, Equal: MaxEqual, Events: MaxEvents, Chunk: 1024, Fan: 64}

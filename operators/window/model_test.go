@@ -243,6 +243,7 @@ func (m *model) accept(e schemas.Event, base, counted bool) int {
 func (m *model) visible(x *seen) bool { return !x.left && x.e.Time > *m.horizon() }
 
 func (m *model) adopt(p plan) {
+	rebased := p.base != m.plan.base
 	if m.wm != nil {
 		for i := range m.events {
 			x := &m.events[i]
@@ -251,7 +252,7 @@ func (m *model) adopt(p plan) {
 		if p.retention != m.plan.retention {
 			m.known = later(m.known, *m.wm-min(p.retention, m.plan.retention))
 		}
-		if p.base != m.plan.base {
+		if rebased {
 			m.base = m.wm
 			for i := range m.events {
 				m.events[i].base = false
@@ -272,6 +273,11 @@ func (m *model) adopt(p plan) {
 	}
 	for name, f := range p.sinceNames() {
 		b, had := m.blind[name]
+		for i := range m.events {
+			if x := &m.events[i]; x.left && rebased && f != window.All {
+				x.unseen = append(slices.Clip(x.unseen), name)
+			}
+		}
 		for i := range m.events {
 			if x := &m.events[i]; x.left && !had {
 				b = later(b, x.e.Time)

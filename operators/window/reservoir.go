@@ -136,9 +136,6 @@ func (c *Customer) seal() {
 		return
 	}
 	b := c.head.cut(limits.Chunk)
-	for i := range b.row {
-		b.row[i].flags &^= rowFresh
-	}
 	b.seq = c.seq
 	c.seq++
 	c.blocks = append(c.blocks, b)

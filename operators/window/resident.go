@@ -9,7 +9,7 @@ import (
 const missingAtOnce = 64
 
 // Missing appends the names of sealed chunks that must be supplied before an event at this time and with this id hash is looked up,
-// folded and measured, or its state is set. It is asked again until it names none: what a chunk holds decides what else is needed. After
+// folded and measured, its state is set, or the customer adopts a configuration (with any time and id). It is asked again until it names none: what a chunk holds decides what else is needed. After
 // Decode and Adopt all chunks are asked for once, a few at a time; Release may be called in between.
 func (c *Customer) Missing(names []ChunkName, at int64, id uint64) []ChunkName {
 	if len(c.blocks) == 0 {
@@ -33,13 +33,21 @@ func (c *Customer) Missing(names []ChunkName, at int64, id uint64) []ChunkName {
 		}
 	})
 	m.time(c.Horizon())
-	m.time(at)
-	if over := c.end() + 1 - limits.Events; over > c.begin() && over <= c.head.start {
-		m.want(c.blocks[c.blockAt(over-1)])
+	if k := c.firstBehind(at); k < len(c.blocks) {
+		m.want(c.blocks[k]) // it is put in there
 	}
-	m.measured(at)
-	if at < c.watermark {
-		m.measured(c.watermark)
+	wm := max(at, c.watermark)
+	horizon := max(wm-c.shape.Retention, c.floor) // once the event is in
+	if over := c.end() + 1 - limits.Events; over > c.begin() && over <= c.head.start {
+		b := c.blocks[c.blockAt(over-1)]
+		if m.want(b); b.resident() {
+			horizon = max(horizon, b.row[over-1-b.start].time)
+		}
+	}
+	m.time(horizon)
+	m.measured(wm, horizon)
+	if at < wm {
+		m.measured(at, horizon)
 	}
 	return m.names
 }
@@ -76,9 +84,8 @@ func (c *Customer) firstBehind(t int64) int {
 }
 
 // measured wants what the windows at τ = at look at.
-func (m *missing) measured(at int64) {
+func (m *missing) measured(at, horizon int64) {
 	c, p := m.c, m.c.shape.prog
-	horizon := c.Horizon()
 	for k := range p.spans {
 		from, to := c.shape.Bounds(k, at)
 		if from < horizon {

@@ -60,22 +60,20 @@ func (m *marks) see(v uint32) bool {
 	return true
 }
 
-// supers are the sums of fanOut sealed chunks each, by place in the list and series: what a window of millions of events adds up.
+// supers are the sums of 64 (limits.Fan) sealed chunks each, by place in the list and series: what a window of millions of events adds up.
 type supers struct {
 	sums  []acc
 	valid []bool
 }
 
-const fanOut = 64
-
 // forget drops the sums from the block at index k on: blocks there have changed or moved.
 func (s *supers) forget(k int) {
-	for i := k / fanOut; i < len(s.valid); i++ {
+	for i := k / limits.Fan; i < len(s.valid); i++ {
 		s.valid[i] = false
 	}
 }
 
-// super returns the sums of the blocks [fanOut·i, fanOut·(i+1)), all of which there are and have a summary.
+// super returns the sums of the blocks [limits.Fan·i, limits.Fan·(i+1)), all of which there are and have a summary.
 func (c *Customer) super(i int) []acc {
 	s, n := &c.supers, len(c.shape.prog.series)
 	for len(s.valid) <= i {
@@ -85,7 +83,7 @@ func (c *Customer) super(i int) []acc {
 	sums := s.sums[i*n : (i+1)*n]
 	if !s.valid[i] {
 		clear(sums)
-		for _, b := range c.blocks[i*fanOut : (i+1)*fanOut] {
+		for _, b := range c.blocks[i*limits.Fan : (i+1)*limits.Fan] {
 			for j := range sums {
 				sums[j].merge(&b.total[j])
 			}
@@ -112,11 +110,11 @@ func (c *Customer) addRange(sums []acc, i, j int) {
 		case lo > 0 || hi < b.n:
 			b.rows()
 			b.addRange(sums, lo, hi, p)
-		case k%fanOut == 0 && k+fanOut <= len(c.blocks) && c.blocks[k+fanOut-1].start+c.blocks[k+fanOut-1].n <= j:
-			for s, a := range c.super(k / fanOut) {
+		case k%limits.Fan == 0 && k+limits.Fan <= len(c.blocks) && c.blocks[k+limits.Fan-1].start+c.blocks[k+limits.Fan-1].n <= j:
+			for s, a := range c.super(k / limits.Fan) {
 				sums[s].merge(&a)
 			}
-			k += fanOut - 1
+			k += limits.Fan - 1
 		default:
 			for s := range sums {
 				sums[s].merge(&b.total[s])
