@@ -212,10 +212,12 @@ func (s *State) Redo(saved []Saved) {
 	}
 }
 
-// Holds reports whether the customer as the store had it holds the record at offset already; if so the customer counts as changed.
-func (s *State) Holds(key []byte, offset int64) bool {
+// Holds reports whether the customer as the store had it reflects the record at offset, before which version is in force, already; if so
+// the customer counts as changed. One that has gone on to a later configuration reflects all before that, though its LSN may be of an
+// earlier record: the one that took it there may have been a duplicate.
+func (s *State) Holds(key []byte, offset int64, version int32) bool {
 	c, ok := s.customers[string(key)]
-	if !ok || c.LSN() <= offset {
+	if !ok || c.LSN() <= offset && c.Version() <= version {
 		return false
 	}
 	s.markDirty(c)

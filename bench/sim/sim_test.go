@@ -181,6 +181,7 @@ func run(seed uint64, plan []act) (wrong []string, steps int) {
 		w.input.offsets++
 		w.input.place(schemas.Event{Kind: schemas.KindPayment, Team: "t", Customer: name(c), ID: "probe" + strconv.Itoa(c), Time: w.now.UnixMilli(), HasAmount: true, Origin: schemas.Origin{Topic: "in", Offset: w.input.offsets}})
 	}
+	w.ending = false
 	w.procs[0].start()
 	w.finish("the probes")
 	w.stop()
@@ -218,6 +219,7 @@ func (w *world) finish(what string) {
 
 // stop ends every process in order.
 func (w *world) stop() {
+	w.ending = true
 	for _, p := range w.procs {
 		p.stop()
 	}

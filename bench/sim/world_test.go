@@ -22,7 +22,9 @@ type world struct {
 	group *group
 	redis *redis
 	procs []*process
-	input *input
+
+	ending bool // nothing starts any more
+	input  *input
 
 	flushEvery time.Duration
 	flushAt    int
