@@ -24,7 +24,7 @@ GOLANGCI := .cache/bin/golangci-lint-$(GOLANGCI_VERSION)
 # What a bench names; + where the tree holds more than the commit.
 commit = $(shell git describe --always --abbrev=12 --exclude='*' --dirty=+ 2>/dev/null)
 
-# Packages with a test that speaks to the servers named by STREAMGAUGE_TEST_KAFKA or STREAMGAUGE_TEST_REDIS.
+# Packages with a test that speaks to the servers named by STREAMGAUGE_TEST_KAFKA, STREAMGAUGE_TEST_REDIS or STREAMGAUGE_TEST_REDIS_CLUSTER.
 server_packages = $(sort $(dir $(shell grep -rlE 'STREAMGAUGE_TEST_(KAFKA|REDIS)' --include='*_test.go' --exclude-dir='.?*' .)))
 go_files = $(shell find . -name '*.go' -not -path './.*')
 
@@ -85,9 +85,9 @@ test-data: ## the longer tests, on all of ../shared/data
 
 # Tests of the whole product start the binary, hence build. One package at a time: they share the two servers and the clock.
 .PHONY: test-servers
-test-servers: build engine-if-possible ## end to end through a real Kafka and Redis of its own, fresh, stopped afterwards
+test-servers: build engine-if-possible ## end to end through a real Kafka, Redis and Redis Cluster of its own, fresh, stopped afterwards
 	@[[ -n "$(server_packages)" ]] || { echo "no test names STREAMGAUGE_TEST_KAFKA or STREAMGAUGE_TEST_REDIS"; exit 1; }
-	bash deploy/servers/servers.sh run $(GO) test $(RACE) -count=1 -p 1 -timeout $(TEST_TIMEOUT) $(TEST_FLAGS) $(server_packages)
+	bash deploy/servers/servers.sh run --cluster $(GO) test $(RACE) -count=1 -p 1 -timeout $(TEST_TIMEOUT) $(TEST_FLAGS) $(server_packages)
 
 .PHONY: fuzz
 fuzz: ## every fuzz target for FUZZTIME
