@@ -97,7 +97,7 @@ func (e *Env) connectStore(ctx context.Context) (store.Store, func(), error) {
 		client.Close()
 		return nil, nil, err
 	}
-	return store.NewRedis(client, e.Config.Generation), func() { client.Close() }, nil
+	return store.NewRedis(client, e.Config.Generation, e.Config.Kafka.Partitions), func() { client.Close() }, nil
 }
 
 // redisIsQuiet keeps the Redis client from writing to standard error past our log: what it would say comes back as errors.

@@ -117,12 +117,13 @@ func (e *Env) startMonitor(ctx context.Context, group *errgroup.Group, t *topolo
 	stage := t.Stage(topology.StageMonitor)
 	broker := &brokerLog{env: e, admin: admin}
 	configs := NewConfigurations(broker, wallClock{}, e.Log)
+	halts := &Halts{First: e.Config.Monitor.EndOnHalt}
 	for i := range min(e.Config.Monitor.Lanes, int(e.Config.Kafka.Partitions)) {
 		name := fmt.Sprintf("%s-%d-%d", stage.Name, e.Ordinal, i)
 		join := func(ctx context.Context) (Session, error) { return newSession(ctx, e, stage, name) }
 		l := NewLane(LaneConfig{
-			Name: name, Stage: stage.Name, Chain: stage.Chain, Generation: e.Config.Generation, TopicID: log, Monitor: e.Config.Monitor,
-			Configs: configs, Logger: e.Log.With("stage", stage.Name, "lane", name),
+			Name: name, Stage: stage.Name, Chain: stage.Chain, Generation: e.Config.Generation, Partitions: e.Config.Kafka.Partitions,
+			TopicID: log, Committer: transactionalID(name), Monitor: e.Config.Monitor, Configs: configs, Halts: halts, Logger: e.Log.With("stage", stage.Name, "lane", name),
 			Surroundings: Surroundings{Join: join, Log: broker, Store: windows, Clock: wallClock{}, Go: goroutine},
 		})
 		group.Go(func() error { return l.Run(ctx) })
