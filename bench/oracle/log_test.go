@@ -233,7 +233,7 @@ func TestEngine_EqualsTheOracleOverWholeLogs(t *testing.T) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			cfg := generator.Workload(start)
 			cfg.Seed, cfg.Records, cfg.Customers, cfg.Partitions, cfg.Retention = seed, 10_000, 60, 3, 193*3600e9
-			cfg.Poison, cfg.Future, cfg.Beyond, cfg.Unknown, cfg.Unsupported, cfg.Ahead, cfg.StateChanges = 20, 50, 50, 20, 20, 50, 1500
+			cfg.Poison, cfg.Future, cfg.Beyond, cfg.Unknown, cfg.Unsupported, cfg.Ahead, cfg.StateChanges, cfg.EqualTime = 20, 50, 50, 20, 20, 50, 1500, 1000
 			r := compareLog(t, newChain(t, seed, cfg, "Europe/Vilnius", "24h", logFeatures(), logRules()), cfg)
 			for _, what := range []string{
 				"future", "beyond_retention", "redelivery", "conflict", "unknown_state", "unsupported_kind", "unknown_event", "superseded", "parked_expired", "parked_overflow",
