@@ -161,8 +161,11 @@ func (c *cluster) freezeBroker(least, most time.Duration) func(context.Context, 
 	}
 }
 
-func (c *cluster) rollBrokers(_ context.Context, rnd *rand.Rand) {
+func (c *cluster) rollBrokers(ctx context.Context, rnd *rand.Rand) {
 	for _, i := range rnd.Perm(len(nodes)) {
+		if ctx.Err() != nil {
+			return
+		}
 		c.note("brokers", "restart %s", nodes[i])
 		c.node("stop", nodes[i])
 		c.node("start", nodes[i])

@@ -22,6 +22,8 @@ const (
 	burstTimes   = 10
 	extremeEvery = 100 // records: one of extreme amount
 	extremeNames = 5   // customers who have nothing else
+	changeOneOf  = 15  // events: one has its state changed
+	team         = "default"
 )
 
 // extremes are amounts at the ends of what a record may say and beyond them.
@@ -41,6 +43,7 @@ type feed struct {
 
 	mu        sync.Mutex
 	customers map[string]string // customer → its topic
+	changes   int64             // stateChanges sent, straight into topic events: no source sends them yet
 }
 
 func (c *cluster) newFeed(seed uint64) *feed {
@@ -100,9 +103,16 @@ func (f *feed) next() *kgo.Record {
 
 // extreme is an event of extreme amount; half of them share their time with another.
 func (f *feed) extreme(n int64) *kgo.Record {
-	customer := "extreme-" + strconv.Itoa(f.rnd.IntN(extremeNames))
+	customer, id, out := "extreme-"+strconv.Itoa(f.rnd.IntN(extremeNames)), "x"+strconv.FormatInt(n, 10), f.rnd.IntN(2) == 0
 	at := time.Now().Add(-time.Hour).Truncate(2 * time.Second)
-	return flatRecord(customer, "x"+strconv.FormatInt(n, 10), at, extremes[f.rnd.IntN(len(extremes))], f.rnd.IntN(2) == 0)
+	if f.rnd.IntN(3) == 0 { // its state overtakes it: intake has not seen it yet
+		e := schemas.Event{Team: team, Customer: customer, ID: id, Side: schemas.SideIn, Time: at.UnixMilli()}
+		if out {
+			e.Side = schemas.SideOut
+		}
+		f.change(&e, f.rnd)
+	}
+	return flatRecord(customer, id, at, extremes[f.rnd.IntN(len(extremes))], out)
 }
 
 func flatRecord(customer, id string, at time.Time, amount string, out bool) *kgo.Record {
@@ -116,11 +126,55 @@ func flatRecord(customer, id string, at time.Time, amount string, out bool) *kgo
 
 func (f *feed) send(r *kgo.Record) {
 	f.sent.Add(1)
+	f.produce(r)
+}
+
+func (f *feed) produce(r *kgo.Record) {
 	f.in.cl.Produce(f.in.ctx, r, func(_ *kgo.Record, err error) {
 		if err != nil {
 			f.in.broken(fmt.Errorf("feed: %w", err))
 		}
 	})
+}
+
+// states that a stateChange gives: counted, uncounted, and one that no policy knows.
+var states = []string{"EXECUTED", "PROCESSING", "DECLINED", "REVERSED", "REFUNDED", "SUSPENDED", "NONSENSE"}
+
+// changeStates changes the states of events as they come out of intake, some of them several times, until ctx ends.
+func (f *feed) changeStates(ctx context.Context, rnd *rand.Rand) {
+	cl := connect(f.in.t, append(f.in.reach(), kgo.ConsumeTopics(schemas.Events.Name), kgo.MetadataMinAge(20*time.Millisecond))...)
+	defer cl.Close()
+	for ctx.Err() == nil {
+		cl.PollFetches(ctx).EachRecord(func(r *kgo.Record) {
+			var e schemas.Event
+			if schemas.Events.Codec.Decode(r.Value, &e) != nil || e.Kind != schemas.KindPayment && e.Kind != schemas.KindTransaction {
+				return
+			}
+			for rnd.IntN(changeOneOf) == 0 {
+				f.change(&e, rnd)
+			}
+		})
+	}
+}
+
+// change writes a stateChange of an event: newer than the event; older too where that has a state of its own, as old where it has none.
+func (f *feed) change(of *schemas.Event, rnd *rand.Rand) {
+	f.mu.Lock()
+	f.changes++
+	n := f.changes
+	f.mu.Unlock()
+	later := rnd.IntN(4)
+	if of.Has(schemas.FieldState) {
+		later = []int{-2, -1, 1, 2}[later]
+	}
+	e := schemas.Event{Kind: schemas.KindStateChange, Organisation: f.in.config.Organisation, Team: of.Team, Source: "states", Customer: of.Customer, ID: of.ID, Side: of.Side,
+		Time: of.Time + int64(later)*1000, State: states[rnd.IntN(len(states))], Present: 1 << schemas.FieldState, Origin: schemas.Origin{Topic: "states", Offset: n}}
+	value, err := schemas.Events.Codec.Append(nil, &e)
+	if err != nil {
+		f.in.broken(err)
+		return
+	}
+	f.produce(&kgo.Record{Topic: schemas.Events.Name, Key: schemas.CustomerKey(nil, e.Team, e.Customer), Value: value})
 }
 
 // oneEach sends one event of every customer that was ever sent, at the time of the newest ones.

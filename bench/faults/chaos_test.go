@@ -55,14 +55,18 @@ func TestThree_ChaosLeavesEveryInputWithItsOneVerdict(t *testing.T) {
 	feed := c.newFeed(seed)
 	feeding, enough := context.WithCancel(c.ctx)
 	defer enough()
-	fed := make(chan struct{})
-	go func() { defer close(fed); feed.run(feeding) }()
+	var fed sync.WaitGroup
+	fed.Go(func() { feed.changeStates(feeding, rand.New(rand.NewPCG(seed, 98))) })
+	fed.Go(func() { feed.run(feeding) })
 
 	disturbing, still := context.WithTimeout(c.ctx, length)
 	defer still()
 	done := c.disturb(disturbing, seed, feed)
 	enough()
-	<-fed
+	fed.Wait()
+	if err := c.cl.Flush(c.ctx); err != nil {
+		t.Error(err)
+	}
 	c.intact()
 	c.note("test", "quiet: %d records sent", feed.sent.Load())
 	c.awaitInSync()

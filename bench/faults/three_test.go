@@ -142,7 +142,7 @@ func (c *cluster) begin(i int) {
 // for its servers may be away, and when another has its names: a request to join that a dead process left in the network may arrive after
 // its successor's, and fence that one. One that halts, panics or ends for another reason is not excused.
 func (c *cluster) supervise(i int, p *instance) bool {
-	words := p.words()
+	words := "\n" + p.words()
 	said := strings.Contains(words, "\nstreamgauge: ") && !strings.Contains(words, "halted") && !strings.Contains(words, "panic:")
 	if !said || strings.Contains(words, "msg=running") && !strings.Contains(words, "another process runs under this one's names") {
 		return false

@@ -64,7 +64,7 @@ func realCluster(t *testing.T) *redis.ClusterClient {
 	if addrs == "" {
 		return nil
 	}
-	c := redis.NewClusterClient(store.ClusterOptions(strings.Split(addrs, ",")))
+	c := redis.NewClusterClient(store.Settings{Addresses: strings.Split(addrs, ",")}.ClusterOptions())
 	t.Cleanup(func() { c.Close() })
 	if err := c.ForEachMaster(t.Context(), flushAll); err != nil {
 		t.Fatalf("STREAMGAUGE_TEST_REDIS_CLUSTER=%s: %v", addrs, err)
