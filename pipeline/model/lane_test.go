@@ -105,6 +105,10 @@ func (s *sim) join(l *lane) {
 	if s.old != nil && s.fault(4) {
 		l.on = s.old
 	}
+	if s.rules.count != countNever && l.on.now.lost() {
+		s.reset(l)
+		return
+	}
 	m := l.on.now.marker
 	l.target, l.base, l.pos, l.config, l.chain, l.mode = c.offset, m, m.offset, m.config, m.chain, replaying
 	switch {
@@ -174,10 +178,15 @@ func (s *sim) believed(l *lane, m marker) bool {
 	return true
 }
 
-// read is one atomic read: the marker, a customer.
+// read is one atomic read: the marker, the count of keys, a customer.
 func (s *sim) read(l *lane, k int) (m marker, at *stored, ok bool) {
 	s.reconnect(l)
 	if l.on.dead {
+		return m, nil, false
+	}
+	counted := s.rules.count == countAlways || s.rules.count == countMissing && l.on.now.customers[k] == nil
+	if counted && l.on.now.lost() {
+		s.restart(l, "keys are lost")
 		return m, nil, false
 	}
 	m = l.on.now.marker
