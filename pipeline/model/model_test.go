@@ -117,6 +117,9 @@ func TestModel_SoundFormsHoldUnderEveryFault(t *testing.T) {
 	runs := many(t)
 	if runs == 0 {
 		runs = fewRuns
+		if raceDetector { // ten times as slow, and one goroutine has no races
+			runs /= 5
+		}
 	}
 	for _, v := range slices.Concat(sound, harmless) {
 		t.Run(v.name, func(t *testing.T) {
@@ -137,13 +140,15 @@ func (a *stats) check(t *testing.T, runs int, v variant) {
 		what       string
 		got, every int // once in so many runs at least
 	}{
-		{"committed records", a.committed, 1},
+		{"twenties of committed records", a.committed / 20, 1},
 		{"confirmed flushes", a.flushes, 1},
 		{"aborted transactions", a.aborts, 1},
 		{"failovers that lose writes", a.lostWrites, 5},
 		{"wiped stores", a.wipes, 20},
 		{"rebuilt partitions", a.rebuilds, 5},
 		{"takeovers of unstable offsets", a.takeovers, 20},
+		{"moves that lose keys", a.moves, 5},
+		{"steps of emptying", a.resets, 5},
 		{"flushes that find another's prefix", a.adopted, 20},
 	} {
 		if c.got*c.every < runs {

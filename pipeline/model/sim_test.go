@@ -36,7 +36,18 @@ type sim struct {
 
 // stats says that a run has met what it is for.
 type stats struct {
-	committed, flushes, aborts, failovers, lostWrites, wipes, rebuilds, takeovers, misnamed, full, missing, adopted, orphans, moves, resets int
+	committed             int // records
+	flushes               int // confirmed
+	aborts                int
+	failovers, lostWrites int // all, and those that lose something
+	wipes                 int
+	rebuilds              int
+	takeovers, misnamed   int // fences of the last committer, and those that did not make the offsets stable
+	full                  int // answers
+	missing               int // chunks
+	adopted               int // flushes that find another's prefix
+	orphans               int // chunks that no head names, seen with a write
+	moves, resets         int // key by key, and steps of emptying
 }
 
 func (a *stats) add(b *stats) {
