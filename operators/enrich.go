@@ -4,13 +4,11 @@ import (
 	"context"
 	"slices"
 
-	"github.com/streamgauge/streamgauge/operators/rule"
-	"github.com/streamgauge/streamgauge/operators/window"
 	"github.com/streamgauge/streamgauge/schemas"
 )
 
 // Enrich folds the event into its customer's windows and measures every aggregate that the configuration plans, at the event's own
-// time: what a rule reads is decided here, exact or absent with its reason.
+// time, and for a late event at the customer's watermark too: what a rule reads is decided here, exact or absent with its reason.
 type Enrich struct {
 	FoldOnly bool // a rebuild: the verdicts are out already, only the windows are wanted
 }
@@ -22,17 +20,17 @@ func (Enrich) Name() string { return "enrich" }
 func (o Enrich) Process(_ context.Context, b *Batch) error {
 	conf := b.State.Current()
 	for _, it := range b.Items {
-		place := fold(b.State, conf, it)
+		fold(b.State, conf, it)
 		if !o.FoldOnly {
-			measure(b.State, conf, it, place)
+			measure(b.State, conf, it)
 		}
 	}
 	return nil
 }
 
-// fold decides the event's base amount and whether it counts, and takes it into the windows.
-func fold(s *State, conf *Configuration, it *Item) (place int) {
-	e, f := &it.Event, &it.Fact
+// fold decides the event's base amount and whether it counts, and takes it into the windows, with the state changes that came before it.
+func fold(s *State, conf *Configuration, it *Item) {
+	e, f, c := &it.Event, &it.Fact, it.customer
 	if !e.Has(schemas.FieldCurrency) {
 		e.SetText(schemas.FieldCurrency, conf.Policy.BaseCurrency)
 	}
@@ -41,92 +39,21 @@ func fold(s *State, conf *Configuration, it *Item) (place int) {
 		f.BaseAmount = e.Amount
 	}
 	state, given := e.Text(schemas.FieldState)
-	return s.fold(it.customer, it, f.HasBase, conf.Policy.Counts(state, given))
+	s.touch(c)
+	it.place = c.Fold(e, it.id, f.HasBase, conf.Policy.Counts(state, given), it.Offset+1)
+	release(s, it)
 }
 
 // measure fills what the rules read.
-func measure(s *State, conf *Configuration, it *Item, place int) {
+func measure(s *State, conf *Configuration, it *Item) {
 	e, f, r := &it.Event, &it.Fact, &it.Rules
 	r.Event, r.Amount, r.HasAmount = e, schemas.I128(f.BaseAmount), f.HasBase
 	n := len(conf.Plan.Aggregates)
 	r.Aggregates = slices.Grow(r.Aggregates[:0], n)[:n]
-	m := meter{c: it.customer.Customer, conf: conf, place: place, now: e.Time, marks: &s.marks, window: -1}
-	for _, slot := range conf.byWindow {
-		r.Aggregates[slot] = m.measure(slot)
+	it.customer.Measure(it.place, e.Time, r.Aggregates, &s.scratch)
+	if it.again = it.again[:0]; f.Late {
+		it.watermark, _ = it.customer.Watermark()
+		it.again = slices.Grow(it.again, n)[:n]
+		it.customer.Measure(it.place, it.watermark, it.again, &s.scratch)
 	}
-}
-
-// meter measures aggregates of one event; equal windows in a row share their span.
-type meter struct {
-	c     *window.Customer
-	conf  *Configuration
-	place int
-	now   int64
-	marks *window.Marks
-
-	window int64 // of i, j and why; −1 before the first
-	i, j   int
-	why    string
-}
-
-func (m *meter) measure(slot int) rule.Value {
-	a := &m.conf.Plan.Aggregates[slot]
-	if a.Func == rule.Since {
-		return m.since(slot)
-	}
-	if a.Window != m.window {
-		m.window = a.Window
-		m.why, _ = m.c.Known(m.now - a.Window)
-		m.i, m.j = m.c.Span(m.now-a.Window, m.now)
-	}
-	if m.why != "" {
-		return rule.None(m.why)
-	}
-	skip := window.None
-	if a.Prior {
-		skip = m.place
-	}
-	switch a.Func {
-	case rule.Count:
-		return rule.IntValue(m.c.Count(m.i, m.j, a.Filter, skip))
-	case rule.Sum:
-		return rule.MoneyValue(m.c.Total(m.i, m.j, a.Filter, skip))
-	case rule.Avg:
-		sum, n := m.c.Sum(m.i, m.j, a.Filter, skip)
-		if n == 0 {
-			return rule.None(rule.WhyNone)
-		}
-		return rule.MoneyValue(sum.DivRound(uint64(n)))
-	case rule.Min, rule.Max:
-		lo, hi, ok := m.c.Extremes(m.i, m.j, a.Filter, skip)
-		switch {
-		case !ok:
-			return rule.None(rule.WhyNone)
-		case a.Func == rule.Min:
-			return rule.MoneyValue(schemas.I128(lo))
-		}
-		return rule.MoneyValue(schemas.I128(hi))
-	case rule.Distinct:
-		f, isText := a.Field.Text()
-		if !isText {
-			panic("BUG: distinct of no text field: " + a.Text)
-		}
-		n, ok := m.c.Distinct(m.i, m.j, a.Filter, skip, f, m.marks)
-		if !ok {
-			return rule.None(rule.WhyCap)
-		}
-		return rule.IntValue(n)
-	}
-	panic("BUG: no measure for " + a.Text)
-}
-
-func (m *meter) since(slot int) rule.Value {
-	t, found, complete := m.c.Since(m.conf.since[slot], m.place)
-	switch {
-	case found:
-		return rule.DurationValue(m.now - t)
-	case !complete:
-		return rule.None("warming")
-	}
-	return rule.None(rule.WhySince)
 }

@@ -1,71 +1,12 @@
 package operators
 
 import (
-	"cmp"
 	"fmt"
-	"hash/fnv"
-	"slices"
 	"strings"
 
-	"github.com/streamgauge/streamgauge/operators/rule"
 	"github.com/streamgauge/streamgauge/operators/window"
 	"github.com/streamgauge/streamgauge/schemas"
 )
-
-// Configuration is one compiled snapshot with what it asks of every customer.
-type Configuration struct {
-	*rule.Set
-	Shape *window.Shape
-	since []int // by aggregate slot: index into Shape.Since, for since aggregates
-
-	byWindow []int // all aggregate slots, equal windows side by side: they share their span
-}
-
-// NewConfiguration derives the windows' shape from a compiled set.
-func NewConfiguration(set *rule.Set) *Configuration {
-	c := &Configuration{Set: set, since: make([]int, len(set.Plan.Aggregates)), byWindow: make([]int, len(set.Plan.Aggregates))}
-	for slot := range c.byWindow {
-		c.byWindow[slot] = slot
-	}
-	slices.SortStableFunc(c.byWindow, func(a, b int) int {
-		return cmp.Compare(set.Plan.Aggregates[a].Window, set.Plan.Aggregates[b].Window)
-	})
-	c.Shape = &window.Shape{Version: set.Version, Retention: set.Plan.Retention, Base: set.Policy.BaseCurrency, Classify: classify(set.Plan.Filters)}
-	for i, a := range set.Plan.Aggregates {
-		if a.Func != rule.Since {
-			continue
-		}
-		text := ""
-		if a.Filter >= 0 {
-			text = set.Plan.Filters[a.Filter].Text
-		}
-		h := fnv.New64a()
-		h.Write([]byte(text))
-		c.since[i] = -1
-		for j, s := range c.Shape.Since {
-			if s.Key == h.Sum64() {
-				c.since[i] = j
-			}
-		}
-		if c.since[i] < 0 {
-			c.since[i] = len(c.Shape.Since)
-			c.Shape.Since = append(c.Shape.Since, window.Since{Key: h.Sum64(), Bit: a.Filter})
-		}
-	}
-	return c
-}
-
-// classify decides the class bits of a past event.
-func classify(filters []rule.Filter) func(*schemas.Past) uint64 {
-	return func(p *schemas.Past) (bits uint64) {
-		for i := range filters {
-			if f := &filters[i]; (p.Counted || f.Uncounted) && f.Match(p) {
-				bits |= 1 << i
-			}
-		}
-		return bits
-	}
-}
 
 // State is what one lane holds of one partition: its customers, and the configurations that its log went through. Changes belong to a
 // transaction: Begin, then Commit or Rollback. Not safe for concurrent use.
@@ -74,11 +15,15 @@ type State struct {
 
 	history   []*Configuration // ascending by version, the current one last
 	customers map[string]*Customer
-	journal   []change
-	txn       uint64
 	dirty     []*Customer
-	configs   int // len(history) at Begin
-	marks     window.Marks
+	scratch   window.Scratch
+
+	// Of the open transaction.
+	txn     uint64
+	journal window.Journal
+	created []*Customer
+	touched []*Customer
+	configs int // len(history) at Begin
 }
 
 // Customer is a customer in the state.
@@ -88,22 +33,6 @@ type Customer struct {
 	txn   uint64 // the transaction that last changed it
 	dirty bool   // changed since it was last handed to a flush
 }
-
-// change is one entry of the undo journal.
-type change struct {
-	customer *Customer
-	kind     changeKind
-	place    int // of a fold
-	save     window.Savepoint
-}
-
-type changeKind uint8
-
-const (
-	created changeKind = iota
-	saved
-	folded
-)
 
 // NewState makes an empty state. history are the configurations that the partition's log went through so far, ascending.
 func NewState(generation, partition int32, history []*Configuration) *State {
@@ -158,33 +87,33 @@ func (s *State) customer(key []byte, e *schemas.Event) *Customer {
 	if !ok {
 		c = &Customer{Customer: window.New(strings.Clone(e.Team), strings.Clone(e.Customer), s.Current().Shape), key: string(key)}
 		s.customers[c.key] = c
-		s.journal = append(s.journal, change{customer: c, kind: created})
+		s.created = append(s.created, c)
+	}
+	if c.Version() == s.Current().Version {
+		return c
 	}
 	for _, conf := range s.history {
 		if conf.Version > c.Version() {
-			s.journal = append(s.journal, change{customer: c, kind: saved, save: c.SaveAll()})
-			c.txn = s.txn
+			s.touch(c)
 			c.Adopt(conf.Shape)
 		}
 	}
 	return c
 }
 
-// fold is window.Customer.Fold with undo.
-func (s *State) fold(c *Customer, it *Item, base, counted bool) (place int) {
+// touch must come before the transaction's first change of a customer: it makes the change undoable, and dirty once it is committed.
+func (s *State) touch(c *Customer) {
 	if c.txn != s.txn {
 		c.txn = s.txn
-		s.journal = append(s.journal, change{customer: c, kind: saved, save: c.Save()})
+		s.journal.Save(c.Customer)
+		s.touched = append(s.touched, c)
 	}
-	place = c.Fold(&it.Event, it.id, base, counted, it.Offset+1)
-	s.journal = append(s.journal, change{customer: c, kind: folded, place: place})
-	return place
 }
 
 // Begin starts a transaction's changes.
 func (s *State) Begin() {
-	if len(s.journal) > 0 {
-		panic(fmt.Sprintf("BUG: partition %d: Begin with %d changes open", s.Partition, len(s.journal)))
+	if len(s.touched)+len(s.created) > 0 {
+		panic(fmt.Sprintf("BUG: partition %d: Begin with %d changes open", s.Partition, len(s.touched)+len(s.created)))
 	}
 	s.txn++
 	s.configs = len(s.history)
@@ -192,70 +121,80 @@ func (s *State) Begin() {
 
 // Commit keeps the changes since Begin and marks the changed customers dirty.
 func (s *State) Commit() {
-	for i := range s.journal {
-		switch c := s.journal[i].customer; {
-		case c.txn != s.txn: // created for an event that was then rejected
+	for _, c := range s.created {
+		if c.txn != s.txn { // created for an event that was then rejected
 			delete(s.customers, c.key)
-		case !c.dirty:
-			c.dirty = true
-			s.dirty = append(s.dirty, c)
 		}
 	}
-	s.clearJournal()
+	for _, c := range s.touched {
+		s.markDirty(c)
+	}
+	s.journal.Commit()
+	s.end()
 }
 
-// Rollback undoes the changes since Begin, newest first.
+// Rollback undoes the changes since Begin.
 func (s *State) Rollback() {
-	for i := len(s.journal) - 1; i >= 0; i-- {
-		switch ch := &s.journal[i]; ch.kind {
-		case created:
-			delete(s.customers, ch.customer.key)
-		case saved:
-			ch.customer.Restore(ch.save)
-			ch.customer.txn = 0
-		case folded:
-			ch.customer.Unfold(ch.place)
-		}
+	s.journal.Rollback()
+	for _, c := range s.touched {
+		c.txn = 0
+	}
+	for _, c := range s.created {
+		delete(s.customers, c.key)
 	}
 	s.history = s.history[:s.configs]
-	s.clearJournal()
+	s.end()
 }
 
-func (s *State) clearJournal() {
-	clear(s.journal)
-	s.journal = s.journal[:0]
+func (s *State) end() {
+	clear(s.created)
+	clear(s.touched)
+	s.created, s.touched = s.created[:0], s.touched[:0]
+}
+
+func (s *State) markDirty(c *Customer) {
+	if !c.dirty {
+		c.dirty = true
+		s.dirty = append(s.dirty, c)
+	}
 }
 
 // Dirty is the number of customers that the store does not hold as they are.
 func (s *State) Dirty() int { return len(s.dirty) }
 
-// Saved is one customer's bytes for the store.
+// Saved is what the store needs to hold one customer as it is now.
 type Saved struct {
-	Key   []byte // CustomerKey
-	Value []byte
-	c     *Customer
+	Key []byte // CustomerKey
+	*window.Write
+	c *Customer
 }
 
-// TakeDirty encodes the dirty customers at the last commit and takes them as clean; a flush that does not arrive gives them back with
-// Redo. Rows that no window sees any more are forgotten here.
+// TakeDirty takes the dirty customers, as of the last commit, as clean: Acked says that the store holds them, Redo that this is not
+// known. One of the two must come before the next TakeDirty. Events that no window sees any more are forgotten here.
 func (s *State) TakeDirty() []Saved {
 	out := make([]Saved, 0, len(s.dirty))
 	for _, c := range s.dirty {
-		c.Trim()
 		c.dirty = false
-		out = append(out, Saved{Key: []byte(c.key), Value: c.Append(nil), c: c})
+		out = append(out, Saved{Key: []byte(c.key), Write: c.Write(), c: c})
 	}
 	clear(s.dirty)
 	s.dirty = s.dirty[:0]
 	return out
 }
 
-// Redo marks customers dirty again whose flush is not known to have arrived.
+// Acked says that the store holds what was taken.
+func (s *State) Acked(saved []Saved) {
+	for _, x := range saved {
+		x.c.Acked(x.Write)
+	}
+}
+
+// Redo marks customers dirty again whose flush is not known to have arrived; their next one is whole.
 func (s *State) Redo(saved []Saved) {
 	for _, x := range saved {
-		if !x.c.dirty && s.customers[x.c.key] == x.c {
-			x.c.dirty = true
-			s.dirty = append(s.dirty, x.c)
+		x.c.Unsure()
+		if s.customers[x.c.key] == x.c {
+			s.markDirty(x.c)
 		}
 	}
 }
@@ -266,10 +205,7 @@ func (s *State) Holds(key []byte, offset int64) bool {
 	if !ok || c.LSN() <= offset {
 		return false
 	}
-	if !c.dirty {
-		c.dirty = true
-		s.dirty = append(s.dirty, c)
-	}
+	s.markDirty(c)
 	return true
 }
 

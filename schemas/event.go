@@ -34,6 +34,25 @@ type Attribute struct {
 	Value string `avro:"value"`
 }
 
+// Attr returns the attribute's value and whether the producer gave it.
+func (e *Event) Attr(name string) (string, bool) { return attribute(e.Attributes, name) }
+
+// attribute looks name up in all, which are ascending by name.
+func attribute(all []Attribute, name string) (string, bool) {
+	i, j := 0, len(all)
+	for i < j {
+		if h := int(uint(i+j) >> 1); all[h].Name < name {
+			i = h + 1
+		} else {
+			j = h
+		}
+	}
+	if i == len(all) || all[i].Name != name {
+		return "", false
+	}
+	return all[i].Value, true
+}
+
 // Origin is the place of the input record that an event was made from: the same origin twice is a redelivery, not a producer's duplicate.
 type Origin struct {
 	Topic     string `avro:"topic"`

@@ -16,6 +16,9 @@ const smallDictionary = 16
 
 var dictionarySeed = maphash.MakeSeed() // orders slots inside this process only; never stored
 
+// value is the text of an id.
+func (d *dictionary) value(id uint32) string { return d.values[id-1] }
+
 // id returns the value's id, adding it if it is new. The text is cloned.
 func (d *dictionary) id(v string) uint32 {
 	if d.index == nil {

@@ -10,57 +10,62 @@ import (
 )
 
 // Format is the version byte of a stored customer. A reader takes this one and no other; golden files hold it.
-const Format = 1
-
-// The stored form, in order; varints are unsigned LEB128, signed ones zigzag:
-//
-//	lsn 8 bytes big endian · format 1 byte · team, id (varint length, bytes) · watermark, knownFrom, gone (presence byte, varint)
-//	retention, version varints · since: n, then per entry key 8 bytes, time, blind (presence byte, varint)
-//	dictionary: n, then (length, bytes) · rows: n, then per row: time delta, amount, id 8, origin 4, flags 1, text ids
-//	crc32c 4 bytes over everything before it
-//
-// The dictionary holds what the rows use, in their order of first use, and varints are of the shortest form: one state has one form, and
-// a trimmed customer's bytes follow from the log alone. Running sums, class bits, the id filter and the dictionary's index are derived
-// when it is read.
+const Format = 2
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// Append appends the customer's stored form to b. Rows that the horizon hides should be trimmed before.
-func (c *Customer) Append(b []byte) []byte {
+// Whole appends the customer's whole stored form to b. Rows that the horizon hides should be trimmed before.
+func (c *Customer) Whole(b []byte) []byte {
 	start := len(b)
 	b = binary.BigEndian.AppendUint64(b, uint64(c.lsn))
 	b = append(b, Format)
+	b = binary.AppendUvarint(b, uint64(c.shape.Version))
 	b = appendText(b, c.team)
 	b = appendText(b, c.id)
-	for _, t := range []int64{c.watermark, c.knownFrom, c.gone} {
+	for _, t := range []int64{c.watermark, c.floor, c.knownFrom, c.baseFrom, c.gone} {
 		b = appendTime(b, t)
 	}
-	b = binary.AppendUvarint(b, uint64(c.retention))
-	b = binary.AppendUvarint(b, uint64(c.version))
+	b = binary.AppendUvarint(b, uint64(len(c.colFrom)))
+	for _, t := range c.colFrom {
+		b = appendTime(b, t)
+	}
 	b = binary.AppendUvarint(b, uint64(len(c.left)))
 	for _, l := range c.left {
 		b = binary.BigEndian.AppendUint64(b, l.key)
 		b = appendTime(b, l.time)
 		b = appendTime(b, l.blind)
 	}
+	b = binary.AppendUvarint(b, uint64(len(c.held)))
+	for _, h := range c.held {
+		b = binary.BigEndian.AppendUint64(b, h.ID)
+		b = binary.AppendVarint(b, h.Appended)
+		b = binary.AppendVarint(b, h.LSN)
+		b = appendText(b, string(h.Record))
+	}
 	used, number := c.words()
 	b = binary.AppendUvarint(b, uint64(len(used)))
 	for _, v := range used {
-		b = appendText(b, c.dict.values[v-1])
+		b = appendText(b, c.dict.value(v))
 	}
-	b = binary.AppendUvarint(b, uint64(len(c.rows)))
+	b = binary.AppendUvarint(b, uint64(len(c.row)))
 	last := int64(0)
-	for i := range c.rows {
-		r := &c.rows[i]
+	for i := range c.row {
+		r := &c.row[i]
 		b = binary.AppendVarint(b, r.time-last)
 		last = r.time
 		b = binary.AppendVarint(b, r.amount)
 		b = binary.BigEndian.AppendUint64(b, r.id)
 		b = binary.BigEndian.AppendUint32(b, r.origin)
 		b = append(b, byte(r.flags))
-		for _, v := range r.text {
+		for _, v := range c.text(i) {
 			b = binary.AppendUvarint(b, uint64(number[v]))
 		}
+	}
+	b = binary.AppendUvarint(b, uint64(len(c.stated)))
+	for _, s := range c.stated {
+		b = binary.BigEndian.AppendUint64(b, s.id)
+		b = binary.AppendVarint(b, s.at)
+		b = binary.AppendUvarint(b, uint64(number[s.text]))
 	}
 	return binary.BigEndian.AppendUint32(b, crc32.Checksum(b[start:], castagnoli))
 }
@@ -79,44 +84,63 @@ func Decode(b []byte, shapes func(version int32) *Shape) (*Customer, error) {
 		return nil, fmt.Errorf("stored customer: format %d, this version reads %d", body[8], Format)
 	}
 	d := decoder{b: body[9:]}
-	c := &Customer{}
+	version := int32(d.upto(math.MaxInt32))
+	shape := shapes(version)
+	if shape == nil {
+		return nil, fmt.Errorf("stored customer: folded under configuration %d, which is not known here", version)
+	}
+	c := &Customer{shape: shape}
+	p := shape.compile()
+	c.width = p.stored
 	c.lsn = int64(binary.BigEndian.Uint64(body))
 	c.team, c.id = d.text(), d.text()
-	c.watermark, c.knownFrom, c.gone = d.time(), d.time(), d.time()
-	c.retention = int64(d.upto(math.MaxInt64))
-	c.version = int32(d.upto(math.MaxInt32))
+	c.watermark, c.floor, c.knownFrom, c.baseFrom, c.gone = d.time(), d.time(), d.time(), d.time(), d.time()
+	c.colFrom = make([]int64, d.length(1))
+	for i := range c.colFrom {
+		c.colFrom[i] = d.time()
+	}
 	c.left = make([]leftTime, d.length(10))
 	for i := range c.left {
 		c.left[i] = leftTime{key: d.uint64(), time: d.time(), blind: d.time()}
+	}
+	for range d.length(11) {
+		c.held = append(c.held, Held{ID: d.uint64(), Appended: d.varint(), LSN: d.varint(), Record: []byte(d.text())})
 	}
 	c.dict.values = make([]string, d.length(1))
 	for i := range c.dict.values {
 		c.dict.values[i] = d.text()
 	}
-	rows := d.rows(len(c.dict.values))
+	c.dict.reindex()
+	c.rows.row = make([]row, d.length(14+c.width))
+	c.texts = make([]uint32, len(c.rows.row)*c.width)
+	last := int64(0)
+	for i := range c.rows.row {
+		r := &c.rows.row[i]
+		last += d.varint()
+		r.time, r.amount, r.id, r.origin, r.flags = last, d.varint(), d.uint64(), d.uint32(), rowFlags(d.byte())
+		for j := range c.width {
+			c.text(i)[j] = uint32(d.upto(uint64(len(c.dict.values))))
+		}
+		if i > 0 && r.time < c.row[i-1].time {
+			d.fail("row %d out of order", i)
+		}
+	}
+	for range d.length(10) {
+		c.stated = append(c.stated, stated{id: d.uint64(), at: d.varint(), text: uint32(d.upto(uint64(len(c.dict.values))))})
+	}
 	if d.err == nil && len(d.b) > 0 {
 		d.fail("%d bytes behind the rows", len(d.b))
 	}
 	if d.err != nil {
 		return nil, fmt.Errorf("stored customer: %w", d.err)
 	}
-	if c.shape = shapes(c.version); c.shape == nil {
-		return nil, fmt.Errorf("stored customer: folded under configuration %d, which is not known here", c.version)
+	if len(c.colFrom) != len(shape.Columns) || !slices.EqualFunc(c.left, p.since, func(l leftTime, s sinceUse) bool { return l.key == s.key }) {
+		return nil, fmt.Errorf("stored customer: its %d columns and %d since conditions are not those of configuration %d", len(c.colFrom), len(c.left), version)
 	}
-	if !slices.EqualFunc(c.left, c.shape.Since, func(l leftTime, s Since) bool { return l.key == s.Key }) {
-		return nil, fmt.Errorf("stored customer: its %d since conditions are not the %d of configuration %d", len(c.left), len(c.shape.Since), c.version)
+	for i := range c.row {
+		c.row[i].bits = c.classify(i)
 	}
-	c.load(rows)
 	return c, nil
-}
-
-// load derives what is not stored.
-func (c *Customer) load(rows []row) {
-	c.dict.reindex()
-	c.rows = rows
-	c.recount()
-	c.reclassify()
-	c.ids.rebuild(c.rows)
 }
 
 func appendText(b []byte, s string) []byte {
@@ -212,34 +236,6 @@ func (d *decoder) length(size int) int {
 		return 0
 	}
 	return int(n)
-}
-
-// rows reads the rows; their text ids must bring in 1 to words one after the other.
-func (d *decoder) rows(words int) []row {
-	rows := make([]row, d.length(14+texts))
-	last, used := int64(0), uint64(0)
-	for i := range rows {
-		r := &rows[i]
-		last += d.varint()
-		r.time, r.amount, r.id, r.origin, r.flags = last, d.varint(), d.uint64(), d.uint32(), rowFlags(d.byte())
-		for j := range r.text {
-			v := d.uvarint()
-			switch {
-			case v > used+1 || v > uint64(words):
-				d.fail("row %d: text id %d, %d of %d in use", i, v, used, words)
-			case v > used:
-				used = v
-			}
-			r.text[j] = uint32(v)
-		}
-		if i > 0 && r.time < rows[i-1].time {
-			d.fail("row %d out of order", i)
-		}
-	}
-	if used != uint64(words) {
-		d.fail("%d of %d texts in use", used, words)
-	}
-	return rows
 }
 
 func (d *decoder) text() string {

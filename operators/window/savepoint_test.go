@@ -2,51 +2,55 @@ package window_test
 
 import (
 	"bytes"
-	"slices"
 	"testing"
 
 	"github.com/streamgauge/streamgauge/operators/window"
 )
 
-// abort runs a transaction of random folds, possibly across configurations, and takes it back, newest change first, as a lane's journal
-// does: nothing must remain of it.
+// abort runs a transaction of random changes, possibly across configurations, and takes it back: nothing must remain of it. Some
+// transactions are kept instead.
 func (h *history) abort() {
 	h.t.Helper()
 	h.touch()
-	before := h.c.Append(nil)
-	m := *h.m
-	m.events = slices.Clone(m.events)
-	var journal []func()
-	save := func(s window.Savepoint) { journal = append(journal, func() { h.c.Restore(s) }) }
+	before, m := h.c.Whole(nil), h.m.clone()
 	h.note("begin")
-	save(h.c.Save())
+	h.j.Save(h.c)
 	for range h.r.IntN(4) {
 		for range h.r.IntN(4) {
-			if place, ok := h.offer(h.event()); ok {
-				journal = append(journal, func() { h.c.Unfold(place) })
+			switch h.r.IntN(6) {
+			case 0:
+				h.setState()
+			case 1:
+				h.hold()
+			default:
+				h.offer(h.event())
 			}
 		}
-		if h.r.IntN(3) == 0 {
-			p := h.plan(int32(len(h.plans)) + 1)
-			h.note("configuration %d, retention %d", p.version, p.retention)
-			h.m.adopt(*p)
-			save(h.c.SaveAll())
-			h.c.Adopt(h.shapes[p.version])
+		if h.r.IntN(4) == 0 {
+			h.adopt()
+			h.touch()
+		}
+		if h.r.IntN(6) == 0 {
+			h.c.Trim()
 		}
 	}
-	for _, undo := range slices.Backward(journal) {
-		undo()
+	if h.r.IntN(4) == 0 {
+		h.note("commit")
+		h.j.Commit()
+		return
 	}
+	h.j.Rollback()
 	h.note("abort")
-	if got := h.c.Append(nil); !bytes.Equal(got, before) {
+	if got := h.c.Whole(nil); !bytes.Equal(got, before) {
 		h.fail("after the abort:\n got %x\nwant %x", got, before)
 	}
-	*h.m = m
+	h.m = m
 }
 
 // TestSavepoint_AbortedTransactionLeavesNoTrace holds the encoding after an undo against the one before, and the answers after it
 // against a model that never saw the aborted events.
 func TestSavepoint_AbortedTransactionLeavesNoTrace(t *testing.T) {
+	defer window.SetLimits(smallLimits())()
 	for seed := range uint64(40) {
 		h := newHistory(t, 1000+seed)
 		for range 60 {
