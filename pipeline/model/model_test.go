@@ -16,7 +16,7 @@ const steps = 600
 
 // Runs of a sound form, and seeds at most until an ablation is found, where STREAMGAUGE_TEST_MODEL_RUNS does not say otherwise.
 const (
-	fewRuns = 1500
+	fewRuns = 1000
 	within  = 6000
 )
 
