@@ -14,12 +14,16 @@ type Configuration struct {
 	*rule.Set
 	Shape *window.Shape
 
+	pending, completed schemas.EventType
+
 	spans [][]int // by rule: the distinct windows that it reads, indexes into Shape.Spans
 }
 
 // NewConfiguration derives the windows' shape from a compiled set.
 func NewConfiguration(set *rule.Set) *Configuration {
-	c := &Configuration{Set: set, Shape: shapeOf(set)}
+	c := &Configuration{Set: set, Shape: shapeOf(set),
+		pending:   schemas.NewEventType(set.Policy.CloudEvents.Prefix + schemas.OperationPending),
+		completed: schemas.NewEventType(set.Policy.CloudEvents.Prefix + schemas.OperationCompleted)}
 	c.spans = make([][]int, len(set.Rules))
 	for i, r := range set.Rules {
 		for _, slot := range r.Slots {

@@ -85,6 +85,7 @@ type Monitor struct {
 	MaxPoll    int      `yaml:"max_poll"`    // records in one transaction at the most
 	FlushEvery Duration `yaml:"flush_every"` // how long a changed customer waits for the window store: what a restart replays
 	FlushAt    int      `yaml:"flush_at"`    // changed customers that do not wait
+	EndOnHalt  bool     `yaml:"end_on_halt"` // end the process with the first partition that halts; false: its others go on, and it is reported every minute
 }
 
 // Duration is a time.Duration that YAML writes as text: 250ms, 72h.
