@@ -85,7 +85,7 @@ func (c *cluster) customersAreCommitted() {
 	n := 0
 	for p := range c.config.Kafka.Partitions {
 		at, _ := got.Lookup(schemas.Events.Name, p)
-		keys := c.redis.Scan(c.ctx, 0, fmt.Sprintf("{%d.%d}:h:*", c.config.Generation, p), 1000).Iterator()
+		keys := c.redis.Scan(c.ctx, 0, fmt.Sprintf("{%d.%d.*}:h:*", c.config.Generation, p), 1000).Iterator()
 		for keys.Next(c.ctx) {
 			head, err := c.redis.GetRange(c.ctx, keys.Val(), 0, 7).Bytes()
 			if err != nil || len(head) != 8 {
