@@ -42,9 +42,13 @@ func chaosPlan(t *testing.T) (length time.Duration, seed uint64) {
 
 // Everything that dies, sleeps, loses or is cut, at once, while records are sent; afterwards every one of them has its one verdict, and
 // it is the oracle's. The seed decides what is done in which order and for how long; when it hits what, the machine does.
-func TestThree_ChaosLeavesEveryInputWithItsOneVerdict(t *testing.T) {
+func TestThree_ChaosLeavesEveryInputWithItsOneVerdict(t *testing.T) { chaos(t, false) }
+
+func TestThree_ChaosOnARedisClusterLeavesEveryInputWithItsOneVerdict(t *testing.T) { chaos(t, true) }
+
+func chaos(t *testing.T, redisCluster bool) {
 	length, seed := chaosPlan(t)
-	c := installThree(t, length+chaosPatience)
+	c := installThree(t, length+chaosPatience, redisCluster)
 	t.Logf("seed %d, %s of faults (SEED=%d CHAOS_TIME=%s); schedule and logs in %s", seed, length, seed, length, t.ArtifactDir())
 	c.note("test", "seed %d, %s", seed, length)
 	c.launchAll()
@@ -70,6 +74,7 @@ func TestThree_ChaosLeavesEveryInputWithItsOneVerdict(t *testing.T) {
 	c.intact()
 	c.note("test", "quiet: %d records sent", feed.sent.Load())
 	c.awaitInSync()
+	c.awaitRing()
 	c.intact()
 	drain(c.ctx, t, c.topo, c.reach()...)
 	c.readBack(feed)
