@@ -250,10 +250,10 @@ func (c *cluster) killMaster(lags bool) func(context.Context, *rand.Rand) {
 					c.broken(err)
 				}
 				master.client.Do(ctx, "CLIENT", "KILL", "TYPE", "replica")
-				sleep(until, lag)
+				c.awaitLag(until, master, replica, lag)
 				defer replica.client.ConfigSet(ctx, "masterauth", "")
 			}
-			c.note("redis", "kill %s (%s lost: %s)", master.name(), replica.name(), c.behind(ctx, master, replica))
+			c.note("redis", "kill %s; %s lacks %d bytes of its stream", master.name(), replica.name(), c.behind(ctx, master, replica))
 			c.node("kill", master.name())
 			c.promoted(ctx, replica)
 			sleep(until, away)
@@ -262,19 +262,31 @@ func (c *cluster) killMaster(lags bool) func(context.Context, *rand.Rand) {
 	}
 }
 
-// behind is what a replica has not of its master's stream.
-func (c *cluster) behind(ctx context.Context, master, replica *ringNode) string {
-	return fmt.Sprintf("at %s of %s", c.field(ctx, replica, "master_repl_offset"), c.field(ctx, master, "master_repl_offset"))
+// awaitLag waits for a time, and until the replica really lacks something.
+func (c *cluster) awaitLag(ctx context.Context, master, replica *ringNode, least time.Duration) {
+	ctx, cancel := context.WithTimeout(ctx, least+ringDetect)
+	defer cancel()
+	sleep(ctx, least)
+	for c.behind(ctx, master, replica) <= 0 && sleep(ctx, 50*time.Millisecond) {
+		continue
+	}
 }
 
-func (c *cluster) field(ctx context.Context, n *ringNode, name string) string {
-	info, err := n.client.Info(ctx, "replication").Result()
-	if err != nil {
-		return err.Error()
+// behind is how many bytes of its master's stream a replica lacks; −1 if they do not say.
+func (c *cluster) behind(ctx context.Context, master, replica *ringNode) int64 {
+	var at [2]int64
+	for i, n := range []*ringNode{replica, master} {
+		info, err := n.client.Info(ctx, "replication").Result()
+		if err != nil {
+			return -1
+		}
+		_, rest, _ := strings.Cut(info, "\nmaster_repl_offset:")
+		value, _, _ := strings.Cut(rest, "\r")
+		if at[i], err = strconv.ParseInt(value, 10, 64); err != nil {
+			return -1
+		}
 	}
-	_, rest, _ := strings.Cut(info, name+":")
-	value, _, _ := strings.Cut(rest, "\r")
-	return value
+	return at[1] - at[0]
 }
 
 // freezeMaster leaves an old master that wakes up and takes itself for one until it hears of the other.
