@@ -19,6 +19,7 @@ FUZZTIME ?= 5s
 CHAOS_TIME ?= 15m
 SEED ?=
 DEMO_FLAGS ?=
+BENCH ?= monitor
 BENCH_FLAGS ?=
 
 GOLANGCI_VERSION := v2.15.0
@@ -61,12 +62,12 @@ demo: build ## the whole path embedded, on generated events; DEMO_FLAGS="--input
 	exec bin/streamgauge demo $$archive $(DEMO_FLAGS)
 
 .PHONY: bench
-bench: build ## throughput and CPU per event beside a plain passthrough, embedded; BENCH_FLAGS
-	bin/streamgauge bench --commit "$(commit)" $(BENCH_FLAGS)
+bench: build ## a figure beside its goal, embedded; BENCH=monitor latency redis recovery memory scale, BENCH_FLAGS
+	bin/streamgauge bench $(BENCH) --commit "$(commit)" $(BENCH_FLAGS)
 
 .PHONY: bench-servers
 bench-servers: build ## the same on a real Kafka and Redis of its own, fresh, stopped afterwards; BENCH_FLAGS
-	bash deploy/servers/servers.sh run bash -c 'exec bin/streamgauge bench --commit "$(commit)" --kafka $$STREAMGAUGE_TEST_KAFKA --redis $$STREAMGAUGE_TEST_REDIS $(BENCH_FLAGS)'
+	bash deploy/servers/servers.sh run bash -c 'exec bin/streamgauge bench $(BENCH) --commit "$(commit)" --kafka $$STREAMGAUGE_TEST_KAFKA --redis $$STREAMGAUGE_TEST_REDIS $(BENCH_FLAGS)'
 
 ##@ servers
 
@@ -87,6 +88,13 @@ test: engine-if-possible ## all tests with -race; those that need real servers r
 .PHONY: test-data
 test-data: ## the longer tests, on all of ../shared/data
 	STREAMGAUGE_TEST_DATA=all $(GO) test -tags $(TAGS) -run Data -timeout 30m $(TEST_FLAGS) ./...
+
+# Runs of each sound form; every ablation gets a twentieth. -v is what prints the table.
+RUNS ?= 100000
+
+.PHONY: test-model
+test-model: ## the protocol model, RUNS random fault schedules of each form that must hold, and what breaks without each guard
+	STREAMGAUGE_TEST_MODEL_RUNS=$(RUNS) $(GO) test -count=1 -v -timeout 60m $(TEST_FLAGS) ./pipeline/model
 
 # Tests of the whole product start the binary, hence build. One package at a time: they share the servers and the clock.
 # What the tests on three brokers leave (schedule, logs, configuration) stays until the next time.

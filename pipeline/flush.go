@@ -2,7 +2,6 @@ package pipeline
 
 import (
 	"context"
-	"encoding/binary"
 	"fmt"
 	"time"
 
@@ -18,6 +17,8 @@ type flushed struct {
 	now   store.Marker // what the store holds after it
 	err   error
 	saved []operators.Saved
+
+	misfit int // customers whose change does not fit what is stored: the marker stayed, everything goes again, whole
 
 	replace bool // the store holds this partition no more, or not whole: begin it anew
 }
@@ -82,15 +83,25 @@ func (l *Lane) newFlush(p *partition, next int64) flushed {
 func (f *flushed) entries() []store.Entry {
 	out := make([]store.Entry, len(f.saved))
 	for i, s := range f.saved {
-		out[i] = store.Entry{Key: s.Key, LSN: int64(binary.BigEndian.Uint64(s.Value)), Value: s.Value}
+		e := store.Entry{Key: s.Key, LSN: s.LSN, Value: s.Value}
+		if d := s.Delta; d != nil {
+			e.Delta = &store.Delta{FromLSN: d.FromLSN, Length: d.Length, Header: d.Header, Tail: d.Tail}
+		}
+		for _, c := range s.Chunks {
+			e.Chunks = append(e.Chunks, store.Chunk{Name: store.ChunkName(c.Name), Value: c.Value})
+		}
+		for _, name := range s.Dead {
+			e.Dead = append(e.Dead, store.ChunkName(name))
+		}
+		out[i] = e
 	}
 	return out
 }
 
-// write sends the flush. Every entry is whole, so no delta comes back.
+// write sends the flush.
 func (f *flushed) write(ctx context.Context, s store.Store, entries []store.Entry) {
 	out, err := s.Flush(ctx, &store.Flush{Partition: f.part.number, Base: f.base, Next: f.next, Replace: f.replace, Entries: entries})
-	f.now, f.err = out.Now, err
+	f.now, f.err, f.misfit = out.Now, err, len(out.Full)
 }
 
 // takeReply decides by the store's marker what a flush did. Only the marker is believed: an error may hide a flush that arrived.
@@ -110,6 +121,9 @@ func (l *Lane) takeReply(ctx context.Context, f flushed) error {
 		l.Logger.Warn("flush to the window store is not confirmed, trying on", "partition", p.number, "customers", len(f.saved), "error", f.err)
 		p.state.Redo(f.saved)
 		p.retryAt = l.Clock.Now().Add(time.Second)
+	case f.misfit > 0 && f.now == f.base:
+		l.Logger.Info("customers are written whole: what is stored is not what was read", "partition", p.number, "customers", f.misfit)
+		p.state.Redo(f.saved)
 	case f.now == f.next:
 		p.base, p.replace = f.next, false
 		p.dirtied = l.Clock.Now()

@@ -30,6 +30,7 @@ type Lane struct {
 	underway int // replies still to be taken
 	items    itemPool
 	chains   chainer
+	pace     pace
 	arena    []byte // encoded records of the open transaction
 }
 
@@ -90,6 +91,7 @@ var errRegressed = errors.New("window store went back")
 
 // Run works until ctx ends or the lane must halt. A poisoned session is replaced by a new one under the same names.
 func (l *Lane) Run(ctx context.Context) error {
+	var fences fences
 	for pause := firstPause; ctx.Err() == nil; pause = min(2*pause, lastPause) {
 		began := l.Clock.Now()
 		err := l.runSession(ctx)
@@ -100,6 +102,9 @@ func (l *Lane) Run(ctx context.Context) error {
 				pause = firstPause
 			}
 			l.Logger.Warn("session ends and begins anew, its state is read back", "reason", err)
+			l.Clock.Sleep(ctx, pause)
+		case errors.Is(err, errFenced) && !fences.again(l.Clock.Now()):
+			l.Logger.Warn("session ends and begins anew: another one joined under its name, or a join of an earlier one came late", "reason", err)
 			l.Clock.Sleep(ctx, pause)
 		case err != nil:
 			return fmt.Errorf("lane %s: %w", l.Name, err)
@@ -120,6 +125,7 @@ func (l *Lane) runSession(ctx context.Context) error {
 		return err
 	}
 	l.session, l.parts, l.replies, l.underway = s, map[int32]*partition{}, make(chan func(context.Context) error, 4096), 0
+	l.pace = newPace(l.Monitor.MaxPoll)
 	l.arena = nil           // a client that was given up may still read the old one
 	defer l.forgetReplies() // the next session reads the store after the last flush of this one
 	defer l.Halts.forget(l)
@@ -135,7 +141,10 @@ func (l *Lane) runSession(ctx context.Context) error {
 
 // turn is one round: what the group gave or took, one poll, one transaction.
 func (l *Lane) turn(ctx context.Context) error {
-	polled, pollErr := l.session.Poll(ctx, l.pollWait(), l.Monitor.MaxPoll)
+	if rest := l.pace.rest(l.Clock.Now()); rest > 0 {
+		l.Clock.Sleep(ctx, rest)
+	}
+	polled, pollErr := l.session.Poll(ctx, l.pollWait(), l.pace.limit)
 	defer l.session.Allow()
 	if err := l.takeOwnership(ctx); err != nil { // before the replies: one of a partition that is gone decides nothing
 		return err

@@ -32,13 +32,7 @@ func Run(ctx context.Context, t *topology.Topology, env *Env) error {
 		return err
 	}
 	defer closeStore()
-	if err := ensureTopics(ctx, admin, t, env.Config.Kafka); err != nil {
-		return fmt.Errorf("topics:\n%w", err)
-	}
-	if err := env.publishRules(ctx, admin); err != nil {
-		return err
-	}
-	log, err := topicID(ctx, admin, schemas.Events.Name)
+	log, err := env.prepare(ctx, admin, t)
 	if err != nil {
 		return err
 	}
@@ -70,19 +64,6 @@ func (e *Env) checkStages(t *topology.Topology) error {
 		}
 	}
 	return errors.Join(errs...)
-}
-
-// Prepare reaches the brokers and creates or checks the topics, as Run does: for who reads or writes them before Run has begun.
-func Prepare(ctx context.Context, t *topology.Topology, env *Env) error {
-	admin, err := env.connectKafka(ctx)
-	if err != nil {
-		return err
-	}
-	defer admin.Close()
-	if err := ensureTopics(ctx, admin, t, env.Config.Kafka); err != nil {
-		return fmt.Errorf("topics:\n%w", err)
-	}
-	return nil
 }
 
 // publishRules makes the configured folder the first configuration. One that differs from what is in force is left alone: only apply

@@ -12,13 +12,16 @@ func (l *Lane) transact(ctx context.Context, polled []Records) error {
 	if err != nil || len(batches) == 0 {
 		return err
 	}
+	began, records := l.Clock.Now(), 0
 	if err := l.session.Begin(); err != nil {
 		return fmt.Errorf("%w: begin: %w", errPoisoned, err)
 	}
 	for _, b := range batches {
 		b.part.state.Begin()
+		records += len(b.items)
 	}
 	batches, judged := l.judge(ctx, batches)
+	ending := l.Clock.Now()
 	committed, err := l.end(ctx, batches, judged == nil && len(batches) > 0)
 	l.arena = l.arena[:0]
 	switch {
@@ -40,6 +43,8 @@ func (l *Lane) transact(ctx context.Context, polled []Records) error {
 		p.state.Commit()
 		p.pos, p.chain = b.next, b.chain
 	}
+	now := l.Clock.Now()
+	l.pace.committed(began, now, records, ending.Sub(began), now.Sub(ending), l.Monitor.MaxPoll)
 	return nil
 }
 
