@@ -41,14 +41,14 @@ func (c *cluster) tracks(feed *feed) []track {
 			{name: "stopped in order, started again", do: c.restartReplica},
 			{name: "all killed together", do: c.killAllReplicas},
 		}},
-		{"brokers", 2 * time.Second, 5 * time.Second, []*fault{
+		{"brokers", 3 * time.Second, 8 * time.Second, []*fault{
 			{name: "killed, started again", do: c.killBroker},
 			{name: "frozen shortly, thawed", do: c.freezeBroker(time.Second, 6*time.Second)},
 			{name: "frozen until it has lost its leaderships, thawed", do: c.freezeBroker(10*time.Second, 15*time.Second)},
 			{name: "all restarted in order, one after the other", do: c.rollBrokers},
 		}},
-		{"redis", 4 * time.Second, 10 * time.Second, redisFaults},
-		{"network", 2 * time.Second, 8 * time.Second, networkFaults},
+		{"redis", 3 * time.Second, 8 * time.Second, redisFaults},
+		{"network", 4 * time.Second, 10 * time.Second, networkFaults},
 		{"load", 10 * time.Second, 20 * time.Second, []*fault{
 			{name: "ten times the records", do: func(ctx context.Context, rnd *rand.Rand) {
 				d := between(rnd, 500*time.Millisecond, 2*time.Second)

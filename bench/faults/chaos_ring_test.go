@@ -4,12 +4,16 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"strconv"
 	"strings"
 	"sync"
+	"testing"
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/streamgauge/streamgauge/topology"
 )
 
 // What the chaos test does to a Redis Cluster of three masters with a replica each. A slot is moved as Debian's Redis can: key by key, so
@@ -19,22 +23,80 @@ const (
 	ringSlots  = 16384
 	ringMoves  = 16 // keys in one MIGRATE
 	ringDetect = 10 * time.Second
+	ringLag    = 20 * time.Second // until a master is written to; brokers that are away may stop all flushes so long
 	ringAgain  = 60 * time.Second
+
+	ringSettled  = 3 * time.Second
+	ringPatience = 6 * time.Minute
 )
 
 func (c *cluster) ringFaults() []*fault {
 	return []*fault{
-		{name: "FLUSHALL on a master", do: c.flushMaster},
-		{name: "FLUSHALL on all masters", do: c.flushMasters},
+		{name: "FLUSHALL on a master", rebuilds: true, do: c.flushMaster},
+		{name: "FLUSHALL on all masters", rebuilds: true, do: c.flushMasters},
 		{name: "master killed, its replica promoted, started again", do: c.killMaster(false)},
-		{name: "master killed, a replica that lags promoted, started again", do: c.killMaster(true)},
+		{name: "master killed, a replica that lags promoted, started again", rebuilds: true, do: c.killMaster(true)},
 		{name: "master frozen, its replica promoted, thawed: it still answers", do: c.freezeMaster},
 		{name: "replica takes over in order", do: c.failOver("")},
 		{name: "replica takes over without asking", do: c.failOver("TAKEOVER")},
-		{name: "a partition's slot moved key by key", do: c.moveSlot},
+		{name: "a partition's slot moved key by key", rebuilds: true, do: c.moveSlot},
 		{name: "every connection to the nodes cut", do: c.cutRing},
 		{name: "all killed together, started again", do: c.killRing},
 	}
+}
+
+// One thing at a time, while records are judged: every way in which a Cluster forgets what it confirmed, or has a partition's windows in
+// two places, ends in a rebuild and never in another verdict.
+func TestThree_ARedisClusterThatForgetsOrMovesIsRebuiltFrom(t *testing.T) {
+	c := installThree(t, ringPatience, true)
+	c.launchAll()
+	c.awaitMore(topology.StageMonitor, 0)
+	ctx, enough := context.WithCancel(c.ctx)
+	defer enough()
+	w := c.watch(ctx)
+	feed, rnd := c.newFeed(1), rand.New(rand.NewPCG(1, 1))
+	var fed sync.WaitGroup
+	fed.Go(func() { feed.changeStates(ctx, rand.New(rand.NewPCG(1, 98))) })
+	fed.Go(func() { feed.run(ctx) })
+	for _, f := range c.ringFaults() {
+		sleep(ctx, ringSettled)
+		before := c.rebuilt()
+		c.note("test", "%s", f.name)
+		w.reset()
+		f.do(ctx, rnd)
+		sleep(ctx, ringSettled)
+		c.intact()
+		t.Logf("%-70s %3d partitions rebuilt, the slowest committed nothing for %s", f.name, c.rebuilt()-before, w.standstill().Round(time.Millisecond))
+		if f.rebuilds && c.rebuilt() == before {
+			t.Errorf("%s: no partition was rebuilt", f.name)
+		}
+	}
+	enough()
+	fed.Wait()
+	if err := c.cl.Flush(c.ctx); err != nil {
+		t.Error(err)
+	}
+	w.wait()
+	drain(c.ctx, t, c.topo, c.reach()...)
+	c.readBack(feed)
+	c.stopAll()
+	c.verify(feed)
+	w.report()
+	if c.lost.Load() == 0 || c.moved.Load() == 0 {
+		t.Errorf("a promoted replica lacked %d bytes, %d keys were moved: neither may be 0", c.lost.Load(), c.moved.Load())
+	}
+}
+
+// rebuilt counts what the replicas have said of rebuilding a partition whose windows were not what they should be.
+func (c *cluster) rebuilt() (n int) {
+	for i := range c.workers {
+		text, err := os.ReadFile(c.logOf(i))
+		if err != nil {
+			c.t.Error(err)
+		}
+		n += strings.Count(string(text), "partition is rebuilt")
+	}
+	return n
 }
 
 // ringNode is one node as the Cluster itself sees it.
@@ -253,7 +315,9 @@ func (c *cluster) killMaster(lags bool) func(context.Context, *rand.Rand) {
 				c.awaitLag(until, master, replica, lag)
 				defer replica.client.ConfigSet(ctx, "masterauth", "")
 			}
-			c.note("redis", "kill %s; %s lacks %d bytes of its stream", master.name(), replica.name(), c.behind(ctx, master, replica))
+			lacks := c.behind(ctx, master, replica)
+			c.note("redis", "kill %s; %s lacks %d bytes of its stream", master.name(), replica.name(), lacks)
+			c.lost.Add(max(lacks, 0))
 			c.node("kill", master.name())
 			c.promoted(ctx, replica)
 			sleep(until, away)
@@ -264,7 +328,7 @@ func (c *cluster) killMaster(lags bool) func(context.Context, *rand.Rand) {
 
 // awaitLag waits for a time, and until the replica really lacks something.
 func (c *cluster) awaitLag(ctx context.Context, master, replica *ringNode, least time.Duration) {
-	ctx, cancel := context.WithTimeout(ctx, least+ringDetect)
+	ctx, cancel := context.WithTimeout(ctx, least+ringLag)
 	defer cancel()
 	sleep(ctx, least)
 	for c.behind(ctx, master, replica) <= 0 && sleep(ctx, 50*time.Millisecond) {
@@ -335,6 +399,7 @@ func (c *cluster) moveSlot(_ context.Context, rnd *rand.Rand) {
 		}
 		to := others[other%len(others)]
 		moved, err := c.migrate(ctx, slot, from, to, slow)
+		c.moved.Add(int64(moved))
 		c.note("redis", "slot %d of partition %d moved from %s to %s, %d keys: %v", slot, p, from.name(), to.name(), moved, err)
 		if err == nil && moved == 0 {
 			c.note("redis", "slot %d was empty", slot)

@@ -42,6 +42,9 @@ type cluster struct {
 	store *proxy   // of Redis; nil with a Cluster, whose nodes tell clients their own addresses
 	rings []string // addresses of the nodes of a Redis Cluster; nil with a single one
 
+	lost  atomic.Int64 // bytes that promoted replicas lacked
+	moved atomic.Int64 // keys that went to another node, one by one
+
 	starting sync.Mutex   // one process is started at a time
 	repeated atomic.Int64 // processes that gave up and were started again
 
