@@ -67,7 +67,7 @@ func release(s *State, it *Item) {
 // expire rejects what was parked for too long at the record's place in the log.
 func expire(s *State, it *Item) {
 	n, oldest := it.customer.HeldLen()
-	if n == 0 || it.Appended-oldest <= window.HeldTime {
+	if n == 0 || it.Appended-oldest < window.HeldTime {
 		return
 	}
 	s.touch(it.customer)

@@ -108,11 +108,11 @@ func TestStateChange_BeforeItsEventIsHeldAndReleasedByIt(t *testing.T) {
 func TestStateChange_HeldForADayOfLogTimeThenRejected(t *testing.T) {
 	bothWays(t, counting, func(t *testing.T, l *log) {
 		l.take(begin, became("a", "DECLINED", begin))
-		_, released := l.take(begin+day, payment("b", begin+day, 1)) // to the millisecond
+		_, released := l.take(begin+day-1, payment("b", begin+day-1, 1)) // to the millisecond
 		if len(released) > 0 {
-			t.Fatalf("released at 24 h: %v", released)
+			t.Fatalf("released before 24 h have passed: %v", released)
 		}
-		f, released := l.take(begin+day+1, payment("a", begin+day+1, 1))
+		f, released := l.take(begin+day, payment("a", begin+day, 1))
 		expect(t, f, schemas.Assessed, "", "2", "2", "0")
 		if len(released) != 1 {
 			t.Fatalf("%d facts of what expired, want 1", len(released))

@@ -35,6 +35,9 @@ func NewConfigurations(from Log, clock Clock, log *slog.Logger) *Configurations 
 
 // locked calls fn with the token.
 func (c *Configurations) locked(ctx context.Context, fn func() error) error {
+	if ctx.Err() != nil { // of two that are ready a select takes either
+		return ctx.Err()
+	}
 	select {
 	case <-c.turn:
 	case <-ctx.Done():

@@ -21,7 +21,7 @@ func fetchErrors(ctx context.Context, log *slog.Logger, fetches kgo.Fetches) (ha
 		case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled), errors.Is(err, kgo.ErrClientClosed), fatal != nil:
 		case errors.Is(err, kgo.ErrMaxDecompress): // each stage's own affair
 		case errors.Is(err, kerr.FencedInstanceID):
-			fatal = fmt.Errorf("another process runs under this one's names; give each replica its own STREAMGAUGE_ORDINAL: %w", err)
+			fatal = fmt.Errorf("%w; give each replica its own STREAMGAUGE_ORDINAL: %w", errFenced, err)
 		case isLost(err):
 			halted = append(halted, &HaltError{Topic: topic, Partition: p, Reason: fmt.Sprintf("%v. The log was truncated or the topic recreated: what was judged and what is there no longer belong together", err)})
 		case isRefused(err):
@@ -74,4 +74,25 @@ func isRefused(err error) bool {
 		}
 	}
 	return false
+}
+
+// errFenced is a static member whose name another one has taken.
+var errFenced = errors.New("another process runs under this one's names")
+
+// fences are the times at which a lane's name was taken from it. A join that a killed predecessor left in the network takes it once;
+// another process that runs under the same name takes it again and again.
+type fences []time.Time
+
+const (
+	maxFences  = 3
+	fenceRange = 2 * sessionTimeout
+)
+
+// again notes one more and reports whether it is the maxFences-th within fenceRange: there is another process.
+func (f *fences) again(now time.Time) bool {
+	*f = append(*f, now)
+	if len(*f) > maxFences {
+		*f = (*f)[1:]
+	}
+	return len(*f) == maxFences && now.Sub((*f)[0]) <= fenceRange
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -19,28 +20,33 @@ import (
 
 // groupSession is the Session that kgo's GroupTransactSession makes.
 type groupSession struct {
-	gts    *kgo.GroupTransactSession
-	group  string
-	log    *slog.Logger
-	cancel context.CancelFunc // ends whatever the client still waits for
+	gts       *kgo.GroupTransactSession
+	group     string
+	committer string // transactional id
+	log       *slog.Logger
+	cancel    context.CancelFunc // ends whatever the client still waits for
 
 	lane     context.Context      //nolint:containedctx // ends when the lane is told to stop: what it still waits for then is given up
 	produced *kgo.FirstErrPromise // of the open transaction
 
 	mu      sync.Mutex
-	changes []Ownership // since the lane last asked
+	admin   *kadm.Client            // for the client's own callbacks
+	fetched map[int32]Place         // what the group committed of partitions that are being gained
+	changes []Ownership             // since the lane last asked
+	revoked bool                    // a partition was taken since the last transaction ended
+	wake    context.CancelCauseFunc // ends the poll that waits
 }
 
 // newSession joins the group, for as long as ctx lasts, as a static member: a restarted process has its partitions back at once. It asks for its producer id before
 // anything else: that fences its predecessor and ends what it left open. Left to the first batch, it would wait for offsets that stay
 // unstable until that very transaction times out.
 func newSession(ctx context.Context, env *Env, stage *topology.Stage, name string) (*groupSession, error) {
-	s := &groupSession{group: stage.Group, log: env.Log.With("stage", stage.Name, "lane", name), lane: ctx}
+	s := &groupSession{group: stage.Group, committer: transactionalID(name), log: env.Log.With("stage", stage.Name, "lane", name), lane: ctx}
 	own, cancel := context.WithCancel(context.Background()) // of the client's own requests; close ends it
 	// Control records are kept for their offsets: a partition whose last record is a marker is committed behind it, else retention may
 	// delete up to the end of the log and the committed offset is out of range for ever.
 	gts, err := kgo.NewGroupTransactSession(append(SessionOpts(env, stage, name),
-		kgo.WithContext(own), kgo.KeepControlRecords(), kgo.OnOffsetsFetched(s.gained), kgo.OnPartitionsRevoked(s.lost), kgo.OnPartitionsLost(s.lost))...)
+		kgo.WithContext(own), kgo.KeepControlRecords(), kgo.OnPartitionsAssigned(s.assigned), kgo.OnOffsetsFetched(s.offsetsFetched), kgo.AdjustFetchOffsetsFn(s.gained), kgo.OnPartitionsRevoked(s.lost), kgo.OnPartitionsLost(s.lost))...)
 	if err != nil {
 		cancel()
 		return nil, fmt.Errorf("kafka: %s: %w", name, err)
@@ -55,13 +61,16 @@ func newSession(ctx context.Context, env *Env, stage *topology.Stage, name strin
 	return s, nil
 }
 
+// transactionalID is a lane's: stable, so that its successor under the same names ends what it left open.
+func transactionalID(lane string) string { return "streamgauge-" + lane }
+
 // SessionOpts are the client options of a lane's session, all but its callbacks. The bench gives them to the plain passthrough that the
 // monitor is measured beside, so that the two differ in nothing but the work.
 func SessionOpts(env *Env, stage *topology.Stage, name string) []kgo.Opt {
 	return append(env.kafkaOpts(name),
 		kgo.ConsumerGroup(stage.Group),
 		kgo.ConsumeTopics(schemas.Events.Name),
-		kgo.TransactionalID("streamgauge-"+name),
+		kgo.TransactionalID(transactionalID(name)),
 		kgo.InstanceID("streamgauge-"+name),
 		kgo.Balancers(kgo.CooperativeStickyBalancer()),
 		kgo.BlockRebalanceOnPoll(),
@@ -74,21 +83,65 @@ func SessionOpts(env *Env, stage *topology.Stage, name string) []kgo.Opt {
 	)
 }
 
-// gained runs when the committed offsets of newly assigned partitions are known, before any of their records is polled.
-func (s *groupSession) gained(_ context.Context, _ *kgo.Client, resp *kmsg.OffsetFetchResponse) error {
+// offsetsFetched runs when the committed offsets of newly assigned partitions are known; gained follows.
+func (s *groupSession) offsetsFetched(_ context.Context, cl *kgo.Client, resp *kmsg.OffsetFetchResponse) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.admin, s.fetched = kadm.NewClient(cl), map[int32]Place{}
 	for _, g := range resp.Groups {
 		for _, t := range g.Topics {
 			for _, p := range t.Partitions {
 				if p.ErrorCode == 0 { // the client deals with the others
-					s.changes = append(s.changes, Ownership{Partition: p.Partition, Gained: true, Committed: placeOf(p.Partition, p.Offset, p.Metadata)})
+					s.fetched[p.Partition] = placeOf(p.Partition, p.Offset, p.Metadata)
 				}
 			}
 		}
 	}
 	return nil
 }
+
+// gained runs before any record of newly assigned partitions is polled. One that was never committed gets the log's first offset to begin
+// at, in so many words: left to the client, an abort would go back to offset 0, which retention may have deleted.
+func (s *groupSession) gained(ctx context.Context, offsets map[string]map[int32]kgo.Offset) (map[string]map[int32]kgo.Offset, error) {
+	s.mu.Lock()
+	admin, fetched := s.admin, s.fetched
+	s.mu.Unlock()
+	gained := make([]Ownership, 0, len(fetched))
+	var starts kadm.ListedOffsets
+	for p, place := range fetched {
+		o := Ownership{Partition: p, Gained: true, Committed: place}
+		if place.Offset < 0 {
+			if starts == nil {
+				var err error
+				if starts, err = admin.ListStartOffsets(ctx, schemas.Events.Name); err != nil {
+					return nil, fmt.Errorf("topic %s: start offsets: %w", schemas.Events.Name, err)
+				}
+			}
+			start, ok := starts.Lookup(schemas.Events.Name, p)
+			if !ok || start.Err != nil {
+				return nil, fmt.Errorf("topic %s partition %d: start offset: %w", schemas.Events.Name, p, start.Err)
+			}
+			o.Start = start.Offset
+			offsets[schemas.Events.Name][p] = kgo.NewOffset().At(start.Offset)
+		}
+		gained = append(gained, o)
+	}
+	slices.SortFunc(gained, func(a, b Ownership) int { return int(a.Partition - b.Partition) })
+	s.change(gained...)
+	return offsets, nil
+}
+
+// change notes changes of ownership, and wakes the lane: it shall take them before the group makes the next one.
+func (s *groupSession) change(changes ...Ownership) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.changes = append(s.changes, changes...)
+	if s.wake != nil {
+		s.wake(errOwnership)
+	}
+}
+
+var errOwnership = errors.New("ownership changed")
 
 func placeOf(partition int32, offset int64, metadata *string) Place {
 	p := Place{Partition: partition, Offset: offset}
@@ -98,14 +151,19 @@ func placeOf(partition int32, offset int64, metadata *string) Place {
 	return p
 }
 
-func (s *groupSession) lost(_ context.Context, _ *kgo.Client, parts map[string][]int32) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+// lost runs when the group takes partitions. The client keeps a paused one paused, even when it comes back.
+func (s *groupSession) lost(_ context.Context, cl *kgo.Client, parts map[string][]int32) {
+	cl.ResumeFetchPartitions(parts)
+	var changes []Ownership
 	for _, ps := range parts {
 		for _, p := range ps {
-			s.changes = append(s.changes, Ownership{Partition: p})
+			changes = append(changes, Ownership{Partition: p})
 		}
 	}
+	s.mu.Lock()
+	s.revoked = true
+	s.mu.Unlock()
+	s.change(changes...)
 }
 
 // Owned implements Consumer.
@@ -119,8 +177,19 @@ func (s *groupSession) Owned() []Ownership {
 
 // Poll implements Consumer.
 func (s *groupSession) Poll(ctx context.Context, wait time.Duration, limit int) (out Polled, err error) {
-	polling, cancel := context.WithTimeout(ctx, wait)
+	if err := s.rearm(ctx); err != nil {
+		return out, err
+	}
+	timed, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
+	polling, wake := context.WithCancelCause(timed)
+	defer wake(nil)
+	s.mu.Lock()
+	s.wake = wake
+	if len(s.changes) > 0 {
+		wake(errOwnership)
+	}
+	s.mu.Unlock()
 	fetches := s.gts.PollRecords(polling, limit)
 	if out.Halted, err = fetchErrors(ctx, s.log, fetches); err != nil {
 		return out, err
@@ -141,6 +210,22 @@ func (s *groupSession) Poll(ctx context.Context, wait time.Duration, limit int) 
 		out.Parts = append(out.Parts, Records{Partition: f.Partition, Records: f.Records})
 	})
 	return out, nil
+}
+
+// rearm makes the client tell of the next revoke: after one it is silent until a transaction ends, and an idle lane begins none. There
+// is none open here, and everything polled was committed, rewound or is paused, so this end only forgets.
+func (s *groupSession) rearm(ctx context.Context) error {
+	s.mu.Lock()
+	revoked := s.revoked
+	s.revoked = false
+	s.mu.Unlock()
+	if !revoked {
+		return nil
+	}
+	if err := s.Abort(ctx); err != nil {
+		return fmt.Errorf("%w: after a revoke: %w", errPoisoned, err)
+	}
+	return nil
 }
 
 // Allow implements Consumer.

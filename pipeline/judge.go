@@ -13,17 +13,30 @@ import (
 
 // batch is what one poll brought of one partition.
 type batch struct {
-	part  *partition
-	items []*operators.Item // one per record, in log order
-	bad   []error           // by item: why the record is no event; nil
-	next  int64             // offset behind the last record
+	part    *partition
+	items   []*operators.Item // one per record, in log order
+	records []*kgo.Record     // by item
+	bad     []error           // by item: why the record is no event; nil
+	next    int64             // offset behind the last record
+	chain   Chain             // of the partition, behind the last record
+}
+
+// add takes one record more.
+func (b *batch) add(it *operators.Item, r *kgo.Record) {
+	b.records, b.bad, b.items = append(b.records, r), append(b.bad, decodeEvent(it, r)), append(b.items, it)
+}
+
+// cut takes out the records from item i on.
+func (b *batch) cut(i int) {
+	b.next = b.records[i].Offset
+	b.items, b.records, b.bad = b.items[:i], b.records[:i], b.bad[:i]
 }
 
 // ReasonUndecodable is the reason of a record of events that none of ours wrote.
 const ReasonUndecodable = "undecodable"
 
-// decode turns polled records into items and loads the customers that are not in memory. It changes no state, so an error here leaves
-// nothing to undo.
+// decode turns polled records into items and loads the customers that are not in memory. Partitions that cannot go on are held back or
+// halted here, and their records left out. It changes no state, so an error here leaves nothing to undo.
 func (l *Lane) decode(ctx context.Context, polled []Records) ([]*batch, error) {
 	batches := make([]*batch, 0, len(polled))
 	used := 0
@@ -32,34 +45,68 @@ func (l *Lane) decode(ctx context.Context, polled []Records) ([]*batch, error) {
 		if p == nil {
 			return nil, fmt.Errorf("%w: records of partition %d, which the group did not give", errPoisoned, part.Partition)
 		}
+		if !p.judging() {
+			continue // paused; they come again
+		}
+		if l.full(p) {
+			l.hold(p, fmt.Errorf("%d changed customers are not in the window store yet", p.unflushed()))
+			continue
+		}
 		if first := part.Records[0].Offset; first < p.pos {
 			return nil, fmt.Errorf("%w: partition %d goes back from offset %d to %d", errPoisoned, part.Partition, p.pos, first)
 		}
 		b := &batch{part: p}
 		for _, r := range part.Records {
 			b.next = r.Offset + 1
-			if r.Attrs.IsControl() {
-				continue
+			if !r.Attrs.IsControl() {
+				b.add(l.items.get(used), r)
+				used++
 			}
-			it := l.items.get(used)
-			used++
-			b.bad = append(b.bad, decodeEvent(it, r))
-			b.items = append(b.items, it)
 		}
-		batches = append(batches, b)
-	}
-	for _, b := range batches {
-		for err := l.load(ctx, b); err != nil; err = l.load(ctx, b) {
-			if !errors.Is(err, errRegressed) {
-				return nil, err
-			}
-			if err := l.rebuild(ctx, b.part, err); err != nil {
-				return nil, err
-			}
-			b.part = l.parts[b.part.number]
+		ok, err := l.ready(ctx, b)
+		if err != nil {
+			return nil, err
+		}
+		if ok {
+			batches = append(batches, b)
 		}
 	}
 	return batches, nil
+}
+
+// ready brings the batch's customers into memory. Where the window store does not answer, the batch ends before the first record whose
+// customer is not there, and the partition is held back from it on. It reports whether anything can be judged.
+func (l *Lane) ready(ctx context.Context, b *batch) (bool, error) {
+	for {
+		err := l.load(ctx, b)
+		var stop *HaltError
+		switch {
+		case err == nil:
+		case errors.Is(err, errRegressed):
+			again, err := l.rebuild(ctx, b.part, err)
+			if err != nil || !again.judging() {
+				return false, err
+			}
+			b.part = again
+			continue
+		case errors.Is(err, errStoreAway):
+			b.cut(b.firstMissing())
+			l.hold(b.part, err)
+			if b.next <= b.part.pos || len(b.items) == 0 {
+				return false, nil
+			}
+		case errors.As(err, &stop):
+			l.halt(b.part, stop)
+			return false, nil
+		default:
+			return false, err
+		}
+		b.chain = b.part.chain
+		for _, r := range b.records {
+			b.chain = l.chains.next(b.chain, r)
+		}
+		return true, nil
+	}
 }
 
 // itemPool keeps items from poll to poll.
@@ -91,19 +138,28 @@ func decodeEvent(it *operators.Item, r *kgo.Record) error {
 	return err
 }
 
-// judge takes the batches through the chain and produces what comes out.
-func (l *Lane) judge(ctx context.Context, batches []*batch) error {
-	for _, b := range batches {
-		if err := l.advance(ctx, b.part.state, l.Chain, b); err != nil {
-			return err
+// judge takes the batches through the chain and produces what comes out. It answers those that go on: a batch whose partition had to be
+// halted has produced nothing and is undone.
+func (l *Lane) judge(ctx context.Context, batches []*batch) (going []*batch, err error) {
+	for i, b := range batches {
+		err := l.advance(ctx, b.part.state, l.Chain, b)
+		var stop *HaltError
+		switch {
+		case errors.As(err, &stop) && ctx.Err() == nil:
+			b.part.state.Rollback()
+			l.halt(b.part, stop)
+			continue
+		case err != nil:
+			return append(going, batches[i:]...), err
 		}
+		going = append(going, b)
 		for i, it := range b.items {
 			if err := l.emit(b, i, it); err != nil {
-				return err
+				return append(going, batches[len(going):]...), err
 			}
 		}
 	}
-	return nil
+	return going, nil
 }
 
 // advance takes a batch through a chain: in runs that hold each customer once, cut at control records, which switch the configuration.

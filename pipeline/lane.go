@@ -5,11 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/streamgauge/streamgauge/operators"
 	"github.com/streamgauge/streamgauge/pipeline/store"
-	"github.com/streamgauge/streamgauge/schemas"
 	"github.com/streamgauge/streamgauge/topology"
 )
 
@@ -25,10 +25,12 @@ type Lane struct {
 
 	session Session
 	parts   map[int32]*partition
-	flushes chan flushed // replies of flushes under way, with room for all of them
+	replies chan func(context.Context) error // what work beside the lane came to, with room for all of it
 
-	underway int // flushes whose reply is still to be taken
+	underway int // replies still to be taken
 	items    itemPool
+	chains   chainer
+	pace     pace
 	arena    []byte // encoded records of the open transaction
 }
 
@@ -38,9 +40,12 @@ type LaneConfig struct {
 	Stage      string
 	Chain      []operators.Operator
 	Generation int32  // of the topology
+	Partitions int32  // of topic events
 	TopicID    string // of topic events: another id is another log
+	Committer  string // the session's transactional id
 	Monitor    topology.Monitor
 	Configs    *Configurations
+	Halts      *Halts // shared by the lanes of a process
 	Logger     *slog.Logger
 	Surroundings
 }
@@ -50,40 +55,43 @@ func NewLane(c LaneConfig) *Lane { return &Lane{LaneConfig: c} }
 
 // partition is what the lane keeps of one partition of events.
 type partition struct {
-	number    int32
-	state     *operators.State
-	pos       int64        // offset of the next record to judge; all below is committed
-	base      store.Marker // what the store is believed to hold
+	number int32
+	place  Place // committed when the group gave it
+	start  int64 // where it begins to be judged if the group never committed it
+
+	state  *operators.State // nil until it is rebuilt
+	pos    int64            // offset of the next record to judge; all below is committed
+	chain  Chain            // over [from, pos)
+	from   int64
+	base   store.Marker // what the store is believed to hold
+	flying []operators.Saved
+
+	replace   bool // the next flush begins the partition anew: the store has lost some of it
 	flushing  bool
 	replaying bool      // the store must stand still: what it holds beyond base may be of a later configuration
 	retryAt   time.Time // a failed flush waits until then
 	dirtied   time.Time // when the oldest unflushed record was committed
+
+	waiting waiting    // for the window store; its records are kept back
+	halted  *HaltError // its records are kept back until somebody has looked
+	saidAt  time.Time  // when that was last said
 }
+
+// judging reports whether records of the partition can be taken.
+func (p *partition) judging() bool { return p.state != nil && !p.waiting.on && p.halted == nil }
 
 // errPoisoned ends a session: whether its last transaction was committed is not known here.
 var errPoisoned = errors.New("transaction outcome unknown")
 
+// errStoreAway is a window store that does not answer.
+var errStoreAway = errors.New("window store does not answer")
+
 // errRegressed is a store that holds less than it confirmed: a failover lost a suffix, or somebody emptied it.
 var errRegressed = errors.New("window store went back")
 
-// HaltError is a log or a store that the lane must not go on from; somebody has to look.
-type HaltError struct {
-	Topic     string
-	Partition int32
-	Reason    string
-}
-
-func (e *HaltError) Error() string {
-	return fmt.Sprintf("topic %s partition %d halted: %s", e.Topic, e.Partition, e.Reason)
-}
-
-// halt is a HaltError of topic events.
-func halt(partition int32, format string, args ...any) error {
-	return &HaltError{Topic: schemas.Events.Name, Partition: partition, Reason: fmt.Sprintf(format, args...)}
-}
-
 // Run works until ctx ends or the lane must halt. A poisoned session is replaced by a new one under the same names.
 func (l *Lane) Run(ctx context.Context) error {
+	var fences fences
 	for pause := firstPause; ctx.Err() == nil; pause = min(2*pause, lastPause) {
 		began := l.Clock.Now()
 		err := l.runSession(ctx)
@@ -94,6 +102,9 @@ func (l *Lane) Run(ctx context.Context) error {
 				pause = firstPause
 			}
 			l.Logger.Warn("session ends and begins anew, its state is read back", "reason", err)
+			l.Clock.Sleep(ctx, pause)
+		case errors.Is(err, errFenced) && !fences.again(l.Clock.Now()):
+			l.Logger.Warn("session ends and begins anew: another one joined under its name, or a join of an earlier one came late", "reason", err)
 			l.Clock.Sleep(ctx, pause)
 		case err != nil:
 			return fmt.Errorf("lane %s: %w", l.Name, err)
@@ -113,9 +124,11 @@ func (l *Lane) runSession(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	l.session, l.parts, l.flushes, l.underway = s, map[int32]*partition{}, make(chan flushed, 4096), 0
+	l.session, l.parts, l.replies, l.underway = s, map[int32]*partition{}, make(chan func(context.Context) error, 4096), 0
+	l.pace = newPace(l.Monitor.MaxPoll)
 	l.arena = nil           // a client that was given up may still read the old one
-	defer l.forgetFlushes() // the next session reads the store after the last flush of this one
+	defer l.forgetReplies() // the next session reads the store after the last flush of this one
+	defer l.Halts.forget(l)
 	defer s.Close()
 	for ctx.Err() == nil {
 		if err := l.turn(ctx); err != nil {
@@ -128,7 +141,10 @@ func (l *Lane) runSession(ctx context.Context) error {
 
 // turn is one round: what the group gave or took, one poll, one transaction.
 func (l *Lane) turn(ctx context.Context) error {
-	polled, pollErr := l.session.Poll(ctx, l.pollWait(), l.Monitor.MaxPoll)
+	if rest := l.pace.rest(l.Clock.Now()); rest > 0 {
+		l.Clock.Sleep(ctx, rest)
+	}
+	polled, pollErr := l.session.Poll(ctx, l.pollWait(), l.pace.limit)
 	defer l.session.Allow()
 	if err := l.takeOwnership(ctx); err != nil { // before the replies: one of a partition that is gone decides nothing
 		return err
@@ -140,25 +156,45 @@ func (l *Lane) turn(ctx context.Context) error {
 		return pollErr
 	}
 	for _, h := range polled.Halted {
-		return h
-	}
-	if len(polled.Parts) > 0 {
-		if err := l.transact(ctx, polled.Parts); err != nil {
-			return err
+		if p := l.parts[h.Partition]; p != nil {
+			l.halt(p, h)
 		}
+	}
+	if err := l.transact(ctx, polled.Parts); err != nil {
+		return err
+	}
+	if err := l.tend(ctx); err != nil {
+		return err
 	}
 	l.startFlushes(ctx, false)
-	return nil
+	return l.Halts.verdict(l)
 }
 
-// pollWait is short while a flush is due or under way, so that its reply and its time are not missed.
+// pollWait is short while a flush or a probe is due or under way, so that its reply and its time are not missed.
 func (l *Lane) pollWait() time.Duration {
+	if l.underway > 0 {
+		return max(time.Duration(l.Monitor.FlushEvery)/4, time.Millisecond)
+	}
+	longest := time.Second
 	for _, p := range l.parts {
-		if p.flushing || !p.level() {
-			return max(time.Duration(l.Monitor.FlushEvery)/4, time.Millisecond)
+		switch {
+		case p.waiting.on:
+			longest = min(longest, max(p.waiting.until.Sub(l.Clock.Now()), time.Millisecond))
+		case p.state != nil && !p.level():
+			longest = min(longest, max(time.Duration(l.Monitor.FlushEvery)/4, time.Millisecond))
 		}
 	}
-	return time.Second
+	return longest
+}
+
+// sorted are the lane's partitions by number: nothing that happens may depend on the order of a map.
+func (l *Lane) sorted() []*partition {
+	out := make([]*partition, 0, len(l.parts))
+	for _, p := range l.parts {
+		out = append(out, p)
+	}
+	slices.SortFunc(out, func(a, b *partition) int { return int(a.number - b.number) })
+	return out
 }
 
 func (l *Lane) takeOwnership(ctx context.Context) error {
@@ -170,96 +206,13 @@ func (l *Lane) takeOwnership(ctx context.Context) error {
 		if !o.Gained {
 			continue
 		}
-		p, err := l.recover(ctx, o.Partition, o.Committed.Offset)
-		if err != nil {
+		p := &partition{number: o.Partition, place: o.Committed, start: o.Start}
+		l.parts[o.Partition] = p
+		if err := l.open(ctx, p); err != nil {
 			return err
 		}
-		l.parts[o.Partition] = p
 	}
 	return nil
-}
-
-// transact judges the polled records in one transaction.
-func (l *Lane) transact(ctx context.Context, polled []Records) error {
-	batches, err := l.decode(ctx, polled)
-	if err != nil {
-		return err
-	}
-	if err := l.session.Begin(); err != nil {
-		return fmt.Errorf("%w: begin: %w", errPoisoned, err)
-	}
-	for _, b := range batches {
-		b.part.state.Begin()
-	}
-	judged := l.judge(ctx, batches)
-	committed, err := l.end(ctx, batches, judged == nil)
-	l.arena = l.arena[:0]
-	switch {
-	case err != nil && !errors.Is(err, ErrUnwritten) && !errors.Is(err, ErrRefused):
-		return fmt.Errorf("%w: end: %w", errPoisoned, err)
-	case !committed:
-		for _, b := range batches {
-			b.part.state.Rollback()
-		}
-		return l.aborted(ctx, batches, errors.Join(judged, err))
-	}
-	for _, b := range batches {
-		p := b.part
-		if p.level() {
-			p.dirtied = l.Clock.Now()
-		}
-		p.state.Commit()
-		p.pos = b.next
-	}
-	return nil
-}
-
-// end ends the open transaction with what the batches have come to, or with nothing.
-func (l *Lane) end(ctx context.Context, batches []*batch, commit bool) (committed bool, err error) {
-	if !commit {
-		return false, l.session.Abort(ctx)
-	}
-	places := make([]Place, len(batches))
-	for i, b := range batches {
-		places[i] = Place{Partition: b.part.number, Offset: b.next}
-	}
-	return l.session.Commit(ctx, places)
-}
-
-// aborted decides how it goes on after an abort for a reason, or for none that the lane knows of.
-func (l *Lane) aborted(ctx context.Context, batches []*batch, reason error) error {
-	switch {
-	case reason == nil:
-		return l.confirmAborted(ctx, batches)
-	case !retriable(reason):
-		return reason
-	}
-	l.Logger.Warn("transaction aborted, its records come again", "reason", reason)
-	l.Clock.Sleep(ctx, firstPause)
-	return nil
-}
-
-// confirmAborted asks the group whether a commit that came to nothing really did. Mostly a rebalance made an abort of it; but a broker
-// may answer EndTxn with UNKNOWN_SERVER_ERROR and have applied it, and the client calls that an abort too.
-func (l *Lane) confirmAborted(ctx context.Context, batches []*batch) error {
-	places, err := l.session.Committed(ctx)
-	if err != nil {
-		return fmt.Errorf("%w: commit not confirmed, and neither its abort: %w", errPoisoned, err)
-	}
-	for _, b := range batches {
-		if at := max(places[b.part.number].Offset, 0); at != b.part.pos {
-			return fmt.Errorf("%w: partition %d stands at offset %d, this lane was told that it stayed at %d", errPoisoned, b.part.number, at, b.part.pos)
-		}
-	}
-	l.Logger.Info("transaction aborted by a rebalance, its records come again")
-	return nil
-}
-
-// retriable is an error after which the records come again. A halt, a mistake of ours and a record that no broker will ever take are
-// not: the same would happen for ever.
-func retriable(err error) bool {
-	var halt *HaltError
-	return !errors.As(err, &halt) && !errors.Is(err, errBug) && !errors.Is(err, ErrRefused)
 }
 
 // errBug marks what only a mistake of ours can cause.

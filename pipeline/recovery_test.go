@@ -77,14 +77,14 @@ type lateStore struct {
 	loaded bool
 }
 
-func (s *lateStore) Flush(ctx context.Context, p int32, base, next store.Marker, es []store.Entry) (store.Marker, error) {
+func (s *lateStore) Flush(ctx context.Context, f *store.Flush) (store.Result, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !s.hold {
-		return s.Memory.Flush(ctx, p, base, next, es)
+		return s.Memory.Flush(ctx, f)
 	}
-	s.held = append(s.held, func() { _, _ = s.Memory.Flush(context.Background(), p, base, next, es) })
-	return store.Marker{}, context.DeadlineExceeded
+	s.held = append(s.held, func() { _, _ = s.Memory.Flush(context.Background(), f) })
+	return store.Result{}, context.DeadlineExceeded
 }
 
 func (s *lateStore) Load(ctx context.Context, p int32, keys [][]byte) (store.Marker, [][]byte, error) {

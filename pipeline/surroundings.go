@@ -92,6 +92,7 @@ type Ownership struct {
 	Partition int32
 	Gained    bool
 	Committed Place // of a gained partition
+	Start     int64 // of a gained partition that the group never committed: the log's first offset, where the session begins
 }
 
 // Log reads topics of ours past any group, committed records only.

@@ -140,12 +140,15 @@ func TestAggregate_ScanAndDistinctEndAtTheirBounds(t *testing.T) {
 
 func TestAggregate_SinceKeepsWhatLeftTheHorizon(t *testing.T) {
 	in := func(p *Past) bool { return p.Side == schemas.SideIn }
-	l := newLog(t, plain(hour, Feature{Name: "quiet", Func: Since}, Feature{Name: "in", Func: Since, Where: in}))
+	any := func(_, _ *Past) bool { return true }
+	l := newLog(t, plain(hour, Feature{Name: "quiet", Func: Since}, Feature{Name: "in", Func: Since, Where: in}, Feature{Name: "seen", Func: Since, With: any}))
 	paid := pay("a", 0, 1)
 	paid.Side = schemas.SideIn
 	w := l.step(paid)
 	l.feature("nothing before", w, "quiet", "ND")
-	l.step(pay("b", 2*hour, 1))
+	w = l.step(pay("b", 2*hour, 1))
+	l.feature("what is gone answers a condition of its own", w, "quiet", "7200")
+	l.feature("and none that asks for the current event", w, "seen", "ND")
 	w = l.step(pay("c", 2*hour+500, 1))
 	l.feature("ms as parts of a second", w, "quiet", "0.5")
 	l.feature("a left the horizon with b", w, "in", "7200.5")

@@ -38,7 +38,7 @@ var funcs = []Func{Count, Sum, Avg, Min, Max, Stddev, First, Last, FirstText, La
 // Bounds of what the engine measures (design/rules.md 1): beyond them it says so instead of estimating, and so does the oracle.
 const (
 	maxDistinct = 65_536 // values
-	maxScan     = 4_096  // events of a window that a condition on both events is asked about
+	maxScan     = 4_096  // events of a window that is scanned, whatever the conditions say of them
 )
 
 // Feature is an aggregate of a customer's counted events in (τ−Delay−Window, τ−Delay], with a name where a fact holds it.
@@ -58,7 +58,7 @@ type Feature struct {
 	Side   schemas.Side
 	Where  func(p *Past) bool
 	With   func(p, this *Past) bool // never asked about events that have left the horizon
-	Scan   bool                     // With is more than an equality: the engine scans, up to maxScan events
+	Scan   bool                     // With is more than an equality: the engine scans, windows of up to maxScan events
 	States bool                     // the condition asks for the state, so that uncounted events are asked too
 }
 
@@ -170,17 +170,17 @@ func (v *view) measure(f *Feature) Value {
 		first--
 	}
 	var list []*Past
-	asked := 0
+	inside := 0
 	for _, p := range events[first:] {
-		if p.Time > to || f.Prior && p == v.this || !p.Counted && !f.States {
-			continue
+		if p.Time > to {
+			break
 		}
-		asked++
-		if v.matches(f, p) {
+		inside++
+		if !(f.Prior && p == v.this) && v.matches(f, p) {
 			list = append(list, p)
 		}
 	}
-	if f.Scan && asked > maxScan {
+	if f.Scan && inside > maxScan {
 		return Value{}
 	}
 	if f.daily() {

@@ -66,7 +66,7 @@ func (m *literal) visible(e *schemas.Event) *literalEvent {
 func (m *literal) step(e schemas.Event, appended int64) (lines []string) {
 	var rest []literalChange
 	for _, c := range m.waiting {
-		if appended-c.appended > 24*3600*1000 {
+		if appended-c.appended >= 24*3600*1000 {
 			lines = append(lines, c.ID+" rejected parked_expired")
 		} else {
 			rest = append(rest, c)

@@ -20,7 +20,7 @@ import (
 //     held by its customer; the 101st is rejected `parked_overflow` instead. What is held is not compared with its likes: a second copy is
 //     held too, and is `duplicate` when it is released.
 //   - Held for 24 h of log time: at the customer's first payment, transaction or stateChange (whatever becomes of it) whose append time is
-//     more than 24 h above its own, it is rejected `parked_expired`. That comes before anything else of that record: an event does not
+//     24 h or more above its own, it is rejected `parked_expired`. That comes before anything else of that record: an event does not
 //     find a stateChange that expired with it, and makes room for one.
 //   - When its event is accepted, all that is held for it is applied in log order, each by the rules above, before the event is judged: the
 //     states are known at the event's position. A condition that asks for the state of the past sees it, the fact keeps the event as it came.
@@ -94,7 +94,7 @@ func (c *Config) change(x *Past, e *schemas.Event) (schemas.Outcome, string) {
 // expire rejects what the customer has held for too long.
 func (t *turn) expire() {
 	now := t.record.Appended
-	t.take(func(h *held) bool { return now > h.appended+heldFor }, func(*held) (schemas.Outcome, string) {
+	t.take(func(h *held) bool { return now >= h.appended+heldFor }, func(*held) (schemas.Outcome, string) {
 		return schemas.Rejected, "parked_expired"
 	})
 }

@@ -149,10 +149,10 @@ func TestState_HeldForADayOfLogTimeAndThenRejected(t *testing.T) {
 	l.at(stateOf("a", 0, "DECLINED"), base)
 	l.at(stateOf("b", 0, "DECLINED"), base)
 	l.at(stateOf("x", 0, "DECLINED"), base+1)
-	l.sums("exactly 24 h later", l.at(pay("a", 0, 1), base+day), "0", "1", "0")
-	l.freed("exactly 24 h later", "a DECLINED applied ")
-	l.sums("1 ms later it is too late", l.at(pay("b", 0, 10), base+day+1), "10", "1", "0")
-	l.freed("1 ms later", "b DECLINED rejected parked_expired")
+	l.sums("1 ms before 24 h are over", l.at(pay("a", 0, 1), base+day-1), "0", "1", "0")
+	l.freed("1 ms before", "a DECLINED applied ")
+	l.sums("24 h later it is too late", l.at(pay("b", 0, 10), base+day), "10", "1", "0")
+	l.freed("24 h later", "b DECLINED rejected parked_expired")
 	other := pay("c", 0, 1)
 	other.Customer = "d"
 	l.at(other, base+3*day)
@@ -177,7 +177,7 @@ func TestState_AHundredWaitAndNoMore(t *testing.T) {
 	l.freed("one of them", "7 SENT applied ")
 	l.expect("there is room for one", l.at(stateOf("x", 0, "SENT"), base), schemas.Parked, "unknown_event")
 	l.expect("and one only", l.at(stateOf("y", 0, "SENT"), base), schemas.Rejected, "parked_overflow")
-	l.expect("what expires makes room first", l.at(stateOf("y", 0, "SENT"), base+day+1), schemas.Parked, "unknown_event")
+	l.expect("what expires makes room first", l.at(stateOf("y", 0, "SENT"), base+day), schemas.Parked, "unknown_event")
 	if len(l.released) != 100 || l.released[99].Seq != 100 || l.released[99].Event.ID != "x" || l.released[0].Event.ID != "0" {
 		t.Errorf("%d expired", len(l.released))
 	}

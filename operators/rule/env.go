@@ -61,7 +61,7 @@ var signatures = map[string]string{
 	"last":       "(W, field) or (W, field, condition)",
 	"distinct":   "(W, field) or (W, field, condition)",
 	"since":      "(condition)",
-	"daily":      "(W, amount) or (W, count), and then a condition",
+	"daily":      "(W, amount) or (W, count), each also with a condition",
 	"delay":      "(W, D): two lengths or duration parameters",
 	"has":        "(attr.name) or (field)",
 	"duration":   "('90d')",

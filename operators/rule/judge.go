@@ -107,44 +107,40 @@ func (s *Set) Judge(f *Frame, fact *schemas.Fact) {
 			binary.BigEndian.PutUint64(fact.Features[n].Value[8:], v.Lo)
 		}
 	}
-	for next := 0; next < len(s.judged); {
-		next = s.judgeFrom(next, f, fact)
+	p := &s.on[f.Event.Kind]
+	first := len(fact.Rules)
+	fact.Rules = append(fact.Rules, p.verdicts...)
+	for next := 0; next < len(p.rules); {
+		next = s.judgeFrom(next, p.rules, fact.Rules[first:], f, fact)
 	}
 }
 
-// judgeFrom judges by the judged rules from the next one on, and returns the one to go on with: behind the last, or behind one that
-// panicked. So all rules together need one recovery, not one each.
-func (s *Set) judgeFrom(next int, f *Frame, fact *schemas.Fact) (after int) {
-	hits := len(fact.Hits)
+// judgeFrom judges by the rules from the next one on and writes what is no NO_HIT to verdicts. It returns the rule to go on with: behind
+// the last, or behind one that panicked. So all rules together need one recovery, not one each.
+func (s *Set) judgeFrom(next int, rules []*Rule, verdicts []schemas.RuleVerdict, f *Frame, fact *schemas.Fact) (after int) {
 	defer func() {
 		if p := recover(); p != nil {
-			fact.Hits = fact.Hits[:hits]
-			s.verdict(s.judged[next], fact, schemas.Errored, fmt.Sprintf("panic: %v", p))
+			verdicts[next].Verdict, verdicts[next].Note = schemas.Errored, fmt.Sprintf("panic: %v", p)
 			after = next + 1
 		}
 	}()
-	kind := f.Event.Kind
-	for ; next < len(s.judged); next++ {
-		r := s.judged[next]
-		if r.kinds&(1<<kind) == 0 {
-			continue
+	for ; next < len(rules); next++ {
+		r := rules[next]
+		holds, st := r.holds(f)
+		v := &verdicts[next]
+		switch {
+		case st > 0:
+			v.Verdict, v.Note = schemas.ND, s.note(f, st)
+		case st < 0:
+			v.Verdict, v.Note = schemas.Errored, s.note(f, -st)
+		case holds:
+			h := s.explain(r, f)
+			v.Verdict = schemas.Hit
+			fact.Hits = append(fact.Hits, h)
+			r.count(fact)
 		}
-		hits = len(fact.Hits)
-		verdict, st := outcome(r.holds(f))
-		if verdict == schemas.Hit {
-			fact.Hits = append(fact.Hits, s.explain(r, f))
-		}
-		s.verdict(r, fact, verdict, s.note(f, st))
 	}
 	return next
-}
-
-// verdict adds the rule's outcome to the fact.
-func (s *Set) verdict(r *Rule, fact *schemas.Fact, v schemas.Verdict, note string) {
-	fact.Rules = append(fact.Rules, schemas.RuleVerdict{Rule: r.ID, Version: r.Version, Verdict: v, Note: note})
-	if v == schemas.Hit {
-		r.count(fact)
-	}
 }
 
 // count adds a hit of the rule to the fact's level and score.
@@ -153,19 +149,6 @@ func (r *Rule) count(fact *schemas.Fact) {
 		fact.Score += r.Score
 		fact.InitialLevel = max(fact.InitialLevel, r.Level)
 	}
-}
-
-// outcome is what a condition's value means; the status is that of the note.
-func outcome(v bool, st status) (schemas.Verdict, status) {
-	switch {
-	case st > 0:
-		return schemas.ND, st
-	case st < 0:
-		return schemas.Errored, -st
-	case v:
-		return schemas.Hit, 0
-	}
-	return schemas.NoHit, 0
 }
 
 // JudgeAgain judges a late event a second time, where Judge has judged it already: f's aggregates are now those at the customer's
@@ -242,12 +225,9 @@ func (s *Set) computeFrom(next int, f *Frame) (after int) {
 	return next
 }
 
-// note says what the status means for this event; 0 means nothing.
+// note says what the status means for this event.
 func (s *Set) note(f *Frame, st status) string {
-	switch st {
-	case 0:
-		return ""
-	case statusPanic:
+	if st == statusPanic {
 		return "panic in a feature"
 	}
 	n := &s.notes[st-1]

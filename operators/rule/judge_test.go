@@ -3,6 +3,7 @@ package rule
 import (
 	"fmt"
 	"math"
+	"strings"
 	"sync"
 	"testing"
 
@@ -326,6 +327,30 @@ func TestJudge_NoHitAllocatesNothing(t *testing.T) {
 		if r.Verdict != schemas.NoHit {
 			t.Errorf("%s: %v %s", r.Rule, r.Verdict, r.Note)
 		}
+	}
+}
+
+// What is not determinable is the everyday case of a new customer.
+func TestJudge_NDAllocatesNothing(t *testing.T) {
+	s, f, fact := libraryFrame(t)
+	for i, why := range whys {
+		for slot := range f.Aggregates {
+			f.Aggregates[slot] = None(why)
+		}
+		f.Amount = schemas.I128(5000 * schemas.Micro)
+		if n := testing.AllocsPerRun(100, func() {
+			fact.Reset()
+			s.Judge(f, fact)
+		}); n != 0 {
+			t.Errorf("%s: %v allocations per event", why, n)
+		}
+		if got := fact.Rules[0]; got.Verdict != schemas.ND || got.Note != "since(true): "+why {
+			t.Errorf("%d: %+v", i, got)
+		}
+	}
+	f.Aggregates[len(f.Aggregates)-1] = None("of a kind that no list knows")
+	if s.Judge(f, fact); !strings.Contains(fmt.Sprint(fact.Rules), ": of a kind that no list knows") {
+		t.Errorf("got %+v", fact.Rules)
 	}
 }
 

@@ -59,8 +59,16 @@ type Filter struct {
 	match     func(*schemas.Past) bool
 }
 
-// Match reports whether the condition holds for p; where it is unknown (an absent field decides) or fails, it does not match.
-// Safe for concurrent use.
+// key tells filters apart.
+func (f *Filter) key() string {
+	if f.Uncounted {
+		return "all: " + f.Text
+	}
+	return "counted: " + f.Text
+}
+
+// Match reports whether the condition holds for p; where it is unknown (an absent field decides) or fails, it does not match. Whether
+// p counts is the caller's part. Safe for concurrent use.
 func (f *Filter) Match(p *schemas.Past) bool { return f.match(p) }
 
 // Scan is a condition on a past and the current event together (cost class D): it is evaluated for every event of the window that

@@ -158,7 +158,7 @@ func (c *compiler[C]) planned(e ast.Expr, a *Aggregate, args []ast.Expr) {
 	p := c.scope.planner
 	if a.Func != Since {
 		a.Window = c.windowOf(a.Func, args[0])
-		if _, isNew := c.take(&p.windows, a.Window.Unit.String()+a.Window.String(), e); isNew {
+		if _, isNew := c.take(&p.windows, a.Window.Unit.String()+a.Window.String(), args[0]); isNew {
 			p.plan.Windows = append(p.plan.Windows, a.Window)
 		}
 		p.plan.Longest = max(p.plan.Longest, a.Window.Reach())
@@ -211,13 +211,13 @@ func (c *compiler[C]) column(col Column, e ast.Expr) {
 
 // condition plans the condition e on past events. It holds where all of its conjuncts do, each known, so they can be asked apart:
 // those on the past event alone are a filter, those that compare a column with the current event's same one are equalities, the rest
-// is a scan. A condition that is always true is none.
+// is a scan. What is always true is nothing of either.
 func (c *compiler[C]) condition(a *Aggregate, e ast.Expr) {
-	if _, ok := c.constant(e); ok {
-		return
-	}
 	var filter, scan []ast.Expr
 	for _, x := range conjuncts(e, nil) {
+		if k, ok := c.constant(x); ok && k.i != 0 {
+			continue
+		}
 		if col, ok := c.equality(x); ok {
 			a.Equal = append(a.Equal, col)
 		} else if c.readsThis(x) {
@@ -247,26 +247,19 @@ func (c *compiler[C]) condition(a *Aggregate, e ast.Expr) {
 
 // filter plans the conjuncts of the condition e that are on the past event alone, and returns their class bit.
 func (c *compiler[C]) filter(e ast.Expr, all []ast.Expr, uncounted bool) int {
-	text, key := c.conjunction(all), "counted "
-	if uncounted {
-		key = "all "
-	}
 	p := c.scope.planner
-	bit, isNew := c.take(&p.filters, key+text, e)
+	f := Filter{Text: c.conjunction(all), Uncounted: uncounted}
+	bit, isNew := c.take(&p.filters, f.key(), e)
 	if !isNew {
 		return bit
 	}
-	columns := c.retain(all)
+	f.Columns = c.retain(all)
 	holds := conjoined(&compiler[schemas.Past]{expression: c.expression, access: &pastAccess}, all)
-	p.plan.Filters = append(p.plan.Filters, Filter{
-		Text:      text,
-		Columns:   columns,
-		Uncounted: uncounted,
-		match: func(past *schemas.Past) bool {
-			v, s := holds(past)
-			return v && s == 0
-		},
-	})
+	f.match = func(past *schemas.Past) bool {
+		v, s := holds(past)
+		return v && s == 0
+	}
+	p.plan.Filters = append(p.plan.Filters, f)
 	return bit
 }
 

@@ -131,7 +131,7 @@ func (r *reader) feature(i int, pending []*expression, done []uint8, path []stri
 }
 
 func (r *reader) readRules() {
-	ids := map[string]string{}
+	ids, judged := map[string]string{}, 0
 	for _, d := range r.rules {
 		rule, n := r.rule(d)
 		if rule.ID != "" {
@@ -142,14 +142,15 @@ func (r *reader) readRules() {
 		}
 		r.set.Rules = append(r.set.Rules, rule)
 		if rule.Mode != Off {
-			r.set.judged = append(r.set.judged, rule)
+			judged++
+			r.set.add(rule)
 		}
 		if rule.Nature == Fraud {
 			r.set.fraud[rule.ID] = true
 		}
 	}
-	if n := len(r.set.judged); n > MaxRules {
-		r.add("", 0, 0, "%d live and shadow rules; %d are allowed", n, MaxRules)
+	if judged > MaxRules {
+		r.add("", 0, 0, "%d live and shadow rules; %d are allowed", judged, MaxRules)
 	}
 }
 

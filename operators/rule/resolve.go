@@ -90,6 +90,8 @@ func (x *expression) ident(e ast.Expr) {
 		x.mistake(e, "`prior` goes before a function: prior.count(…)")
 	case slices.Contains(laterNames, name):
 		x.mistake(e, "`%s` is not available in this version", name)
+	case signatures[name] != "":
+		x.mistake(e, "`%s` is a function: it takes %s", name, signatures[name])
 	default:
 		x.mistake(e, "`%s`: no such field%s", clip(name), didYouMean(name, fieldNames))
 	}

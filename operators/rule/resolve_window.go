@@ -183,6 +183,10 @@ func (x *expression) delay(e ast.Expr, f Func) {
 		x.mistake(e, "`delay` takes %s", signatures["delay"])
 		return
 	}
+	if w := args[0]; w.Kind() == ast.CallKind && w.AsCall().FunctionName() == "delay" {
+		x.mistake(w, "`delay` inside `delay`: windows cannot be nested; add the delays up")
+		return
+	}
 	const want = "`delay` takes lengths like '24h', '7d' or duration parameters"
 	w, ok := x.length(args[0], want)
 	d, also := x.length(args[1], want)

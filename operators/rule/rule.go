@@ -26,8 +26,8 @@ type Set struct {
 	Policy   Policy
 	Plan     Plan
 
-	judged       []*Rule // live and shadow
-	featureOrder []int   // of Features: each after those that it reads
+	on           [schemas.KindTick + 1]panel // by kind of event
+	featureOrder []int                       // of Features: each after those that it reads
 	notes        []said
 	fraud        map[string]bool // ids of FRAUD rules
 }
@@ -52,6 +52,23 @@ type Rule struct {
 	holds    boolFn[Frame]
 	measured []measure
 	reason   []part
+}
+
+// panel are the rules that judge one kind of event: live and shadow, as Set.Rules has them.
+type panel struct {
+	rules    []*Rule
+	verdicts []schemas.RuleVerdict // one per rule, all NO_HIT: what a fact starts from
+}
+
+// add lets the rule judge on its kinds.
+func (s *Set) add(r *Rule) {
+	for k := range s.on {
+		if r.kinds&(1<<k) != 0 {
+			p := &s.on[k]
+			p.rules = append(p.rules, r)
+			p.verdicts = append(p.verdicts, schemas.RuleVerdict{Rule: r.ID, Version: r.Version})
+		}
+	}
 }
 
 // Nature says what a rule looks for.

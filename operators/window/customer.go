@@ -187,13 +187,10 @@ func (c *Customer) Fold(e *schemas.Event, id uint64, base, counted bool, lsn int
 
 // raiseFloor moves the horizon where more than MaxEvents are visible.
 func (c *Customer) raiseFloor() {
-	if c.n() <= maxEvents {
+	if c.n() <= limits.Events {
 		return
 	}
-	if first := c.after(c.Horizon()); c.n()-first > maxEvents {
-		c.floor = c.row[c.n()-maxEvents-1].time
+	if first := c.after(c.Horizon()); c.n()-first > limits.Events {
+		c.floor = c.row[c.n()-limits.Events-1].time
 	}
 }
-
-// maxEvents is MaxEvents; tests make it small.
-var maxEvents = MaxEvents

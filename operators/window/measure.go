@@ -70,7 +70,7 @@ func (c *Customer) measure(slot, place int, at int64, s *Scratch) Value {
 		return Value{Why: why}
 	}
 	i, j := c.after(from), c.after(to)
-	if a.Scan != NoScan && j-i > MaxScanned {
+	if a.Scan != NoScan && j-i > limits.Scanned {
 		return Value{Why: WhyCap}
 	}
 	if a.Func >= DailyMean {
@@ -87,7 +87,7 @@ func (c *Customer) measure(slot, place int, at int64, s *Scratch) Value {
 		if !c.takes(a, k, place, s) {
 			continue
 		}
-		if equal++; len(a.Equal) > 0 && equal > MaxEqual {
+		if equal++; len(a.Equal) > 0 && equal > limits.Equal {
 			return Value{Why: WhyCap}
 		}
 		switch {
@@ -109,7 +109,7 @@ func (c *Customer) measure(slot, place int, at int64, s *Scratch) Value {
 	}
 	switch a.Func {
 	case Distinct:
-		if len(s.seen) > MaxDistinct {
+		if len(s.seen) > limits.Distinct {
 			return Value{Why: WhyCap}
 		}
 		return Value{I: schemas.I128(int64(len(s.seen)))}

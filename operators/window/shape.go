@@ -113,14 +113,6 @@ const (
 	NoField = -2
 )
 
-// Limits, each with its number (DESIGN, contract 2 and the rule language).
-const (
-	MaxDistinct = 65_536    // different values that a distinct counts exactly; beyond it is "cap"
-	MaxScanned  = 4_096     // events of a window that a Scan looks at; beyond it is "cap"
-	MaxEqual    = 65_536    // events that meet an Equal; beyond it is "cap"
-	MaxEvents   = 5_000_000 // visible events of a customer; beyond it the horizon moves
-)
-
 // Value is what one aggregate came to; Why says why there is none.
 type Value = schemas.Measured
 

@@ -130,9 +130,9 @@ func (c *Customer) TakeHeld(id uint64, lsn int64) []Held {
 	return c.takeHeld(lsn, func(h *Held) bool { return h.ID == id })
 }
 
-// ExpireHeld takes out what has been held for more than HeldTime at log time now, in log order.
+// ExpireHeld takes out what has been held for HeldTime at log time now, in log order.
 func (c *Customer) ExpireHeld(now, lsn int64) []Held {
-	return c.takeHeld(lsn, func(h *Held) bool { return now-h.Appended > HeldTime })
+	return c.takeHeld(lsn, func(h *Held) bool { return now-h.Appended >= HeldTime })
 }
 
 // HeldLen is the number of stateChanges held; oldest is the append time of the first, meaningless for none.

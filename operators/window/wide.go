@@ -99,7 +99,7 @@ func rootOver(d u192, n uint64) schemas.Int128 {
 	}
 	f := math.Sqrt(d.float()) / float64(n)
 	if f >= 1<<61 {
-		return wideRoot(d, n)
+		return wideRoot(d, n, f)
 	}
 	q, d4 := uint64(f), d.mul(4)
 	for { // q is right where 4·d lies between the squares of (2q−1)·n and (2q+1)·n
@@ -118,11 +118,13 @@ func rootOver(d u192, n uint64) schemas.Int128 {
 }
 
 // step is about half of how far q is from √d4/2n, at least 1: a proposal that misses the last bits of a large root comes near at once
-// and does not overshoot far.
+// and does not overshoot. The difference is taken of the integers: that of floats would be noise there.
 func step(d4 u192, k, n uint64) uint64 {
-	kn := float64(k) * float64(n)
-	diff := d4.float() - kn*kn
-	return max(1, uint64(math.Abs(diff)/(8*kn*float64(n))))
+	a, b := d4, squareOf(k, n)
+	if a.cmp(b) < 0 {
+		a, b = b, a
+	}
+	return max(1, uint64(a.sub(b).float()/(8*float64(k)*float64(n)*float64(n))))
 }
 
 // squareOf is (k·n)², where k·n is below 2⁹⁶.
@@ -131,10 +133,10 @@ func squareOf(k, n uint64) u192 {
 	return square128(schemas.Int128{Hi: int64(hi), Lo: lo})
 }
 
-// wideRoot is rootOver for results beyond 64 bits: the largest q with (2q−1)·n ≤ √(4·d), by halving.
-func wideRoot(d u192, n uint64) schemas.Int128 {
+// wideRoot is rootOver for results beyond 64 bits: the largest q with (2q−1)·n ≤ √(4·d), by halving near the float's proposal.
+func wideRoot(d u192, n uint64, f float64) schemas.Int128 {
 	d4 := d.mul(4)
-	lo, hi := schemas.Int128{}, schemas.Int128{Hi: 1 << 22}
+	lo, hi := fromFloat(f*(1-0x1p-40)), fromFloat(f*(1+0x1p-40))
 	for {
 		gap := hi.Sub(lo)
 		if gap.Hi == 0 && gap.Lo == 1 {
@@ -151,4 +153,10 @@ func wideRoot(d u192, n uint64) schemas.Int128 {
 			hi = mid
 		}
 	}
+}
+
+// fromFloat is the integer part of f ≥ 0.
+func fromFloat(f float64) schemas.Int128 {
+	hi := math.Floor(f * 0x1p-64)
+	return schemas.Int128{Hi: int64(hi), Lo: uint64(f - hi*0x1p64)}
 }
