@@ -27,6 +27,7 @@ type verbs struct {
 	Apply    applyVerb    `cmd:"" help:"Validate a rules folder, publish it and switch every partition to it."`
 	Migrate  migrateVerb  `cmd:"" help:"Bring ClickHouse's tables up to date; run does the same when it starts."`
 	Bench    peers.Verb   `cmd:"" help:"Measure one of the design's figures by name and print it beside its goal."`
+	Inspect  inspectVerb  `cmd:"" help:"Show one customer as the window store holds it, and whether the log agrees."`
 	Describe describeVerb `cmd:"" help:"Print the topology as text and as a mermaid flow chart."`
 }
 
@@ -142,5 +143,29 @@ func (v describeVerb) Run() error {
 	}
 	t := topology.Monitoring(&env.Config)
 	fmt.Printf("%s\n%s", t.Text(), t.Mermaid())
+	return nil
+}
+
+type inspectVerb struct {
+	configFile
+	Customer string `arg:"" help:"The customer's id, as its producer writes it."`
+	Team     string `default:"default" help:"The team that owns the customer."`
+	Last     int    `default:"10" help:"How many of the newest events to print."`
+}
+
+// Run implements the verb. It fails where the window store and the log do not agree.
+func (v inspectVerb) Run(ctx context.Context) error {
+	env, err := v.env()
+	if err != nil {
+		return err
+	}
+	found, err := pipeline.Inspect(ctx, env, v.Team, v.Customer)
+	if err != nil {
+		return err
+	}
+	fmt.Print(found.Text(v.Last))
+	if !found.Agrees {
+		return fmt.Errorf("customer %q of team %q: %s", v.Customer, v.Team, found.Why)
+	}
 	return nil
 }

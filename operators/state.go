@@ -84,6 +84,14 @@ func (s *State) Has(key []byte) bool {
 	return ok
 }
 
+// Customer returns a customer that is held, or nil.
+func (s *State) Customer(key []byte) *window.Customer {
+	if c, ok := s.customers[string(key)]; ok {
+		return c.Customer
+	}
+	return nil
+}
+
 // Len is the number of customers held.
 func (s *State) Len() int { return len(s.customers) }
 
