@@ -15,7 +15,11 @@ TEST_FLAGS ?=
 TAGS := synctests
 # Per fuzz target.
 FUZZTIME ?= 5s
+# How long `make test-chaos` breaks things, and by which seed: by the clock's if empty.
+CHAOS_TIME ?= 15m
+SEED ?=
 DEMO_FLAGS ?=
+BENCH ?= monitor
 BENCH_FLAGS ?=
 
 GOLANGCI_VERSION := v2.15.0
@@ -24,8 +28,10 @@ GOLANGCI := .cache/bin/golangci-lint-$(GOLANGCI_VERSION)
 # What a bench names; + where the tree holds more than the commit.
 commit = $(shell git describe --always --abbrev=12 --exclude='*' --dirty=+ 2>/dev/null)
 
-# Packages with a test that speaks to the servers named by STREAMGAUGE_TEST_KAFKA or STREAMGAUGE_TEST_REDIS.
+# Packages with a test that speaks to the servers named by STREAMGAUGE_TEST_KAFKA, STREAMGAUGE_TEST_REDIS or STREAMGAUGE_TEST_REDIS_CLUSTER.
 server_packages = $(sort $(dir $(shell grep -rlE 'STREAMGAUGE_TEST_(KAFKA|REDIS)' --include='*_test.go' --exclude-dir='.?*' .)))
+# Packages with a test that needs three brokers, which can be killed one at a time.
+three_packages = $(sort $(dir $(shell grep -rl '^func TestThree_' --include='*_test.go' --exclude-dir='.?*' .)))
 go_files = $(shell find . -name '*.go' -not -path './.*')
 
 .PHONY: help
@@ -56,12 +62,12 @@ demo: build ## the whole path embedded, on generated events; DEMO_FLAGS="--input
 	exec bin/streamgauge demo $$archive $(DEMO_FLAGS)
 
 .PHONY: bench
-bench: build ## throughput and CPU per event beside a plain passthrough, embedded; BENCH_FLAGS
-	bin/streamgauge bench --commit "$(commit)" $(BENCH_FLAGS)
+bench: build ## a figure beside its goal, embedded; BENCH=monitor latency redis recovery memory scale, BENCH_FLAGS
+	bin/streamgauge bench $(BENCH) --commit "$(commit)" $(BENCH_FLAGS)
 
 .PHONY: bench-servers
 bench-servers: build ## the same on a real Kafka and Redis of its own, fresh, stopped afterwards; BENCH_FLAGS
-	bash deploy/servers/servers.sh run bash -c 'exec bin/streamgauge bench --commit "$(commit)" --kafka $$STREAMGAUGE_TEST_KAFKA --redis $$STREAMGAUGE_TEST_REDIS $(BENCH_FLAGS)'
+	bash deploy/servers/servers.sh run bash -c 'exec bin/streamgauge bench $(BENCH) --commit "$(commit)" --kafka $$STREAMGAUGE_TEST_KAFKA --redis $$STREAMGAUGE_TEST_REDIS $(BENCH_FLAGS)'
 
 ##@ servers
 
@@ -83,11 +89,28 @@ test: engine-if-possible ## all tests with -race; those that need real servers r
 test-data: ## the longer tests, on all of ../shared/data
 	STREAMGAUGE_TEST_DATA=all $(GO) test -tags $(TAGS) -run Data -timeout 30m $(TEST_FLAGS) ./...
 
-# Tests of the whole product start the binary, hence build. One package at a time: they share the two servers and the clock.
+# Runs of each sound form; every ablation gets a twentieth. -v is what prints the table.
+RUNS ?= 100000
+
+.PHONY: test-model
+test-model: ## the protocol model, RUNS random fault schedules of each form that must hold, and what breaks without each guard
+	STREAMGAUGE_TEST_MODEL_RUNS=$(RUNS) $(GO) test -count=1 -v -timeout 60m $(TEST_FLAGS) ./pipeline/model
+
+# Tests of the whole product start the binary, hence build. One package at a time: they share the servers and the clock.
+# What the tests on three brokers leave (schedule, logs, configuration) stays until the next time.
 .PHONY: test-servers
-test-servers: build engine-if-possible ## end to end through a real Kafka and Redis of its own, fresh, stopped afterwards
+test-servers: build engine-if-possible ## end to end through real servers, fresh, stopped afterwards; 2 minutes of chaos among it
 	@[[ -n "$(server_packages)" ]] || { echo "no test names STREAMGAUGE_TEST_KAFKA or STREAMGAUGE_TEST_REDIS"; exit 1; }
-	bash deploy/servers/servers.sh run $(GO) test $(RACE) -count=1 -p 1 -timeout $(TEST_TIMEOUT) $(TEST_FLAGS) $(server_packages)
+	bash deploy/servers/servers.sh run --cluster $(GO) test $(RACE) -count=1 -p 1 -timeout $(TEST_TIMEOUT) $(TEST_FLAGS) $(server_packages)
+	@rm -rf .cache/servers-three && mkdir -p .cache/servers-three
+	bash deploy/servers/servers.sh run --three $(GO) test $(RACE) -count=1 -p 1 -v -timeout $(TEST_TIMEOUT) -run '^TestThree_' \
+	  -artifacts -outputdir $(CURDIR)/.cache/servers-three $(TEST_FLAGS) $(three_packages)
+
+.PHONY: test-chaos
+test-chaos: build ## everything killed, frozen, cut and emptied at once for CHAOS_TIME, then the oracle; SEED repeats a schedule
+	@mkdir -p .cache/chaos
+	CHAOS_TIME=$(CHAOS_TIME) SEED=$(SEED) bash deploy/servers/servers.sh run --three $(GO) test -count=1 -v -timeout 0 -run '^TestThree_Chaos' \
+	  -artifacts -outputdir $(CURDIR)/.cache/chaos $(TEST_FLAGS) ./bench/faults
 
 .PHONY: fuzz
 fuzz: ## every fuzz target for FUZZTIME

@@ -22,12 +22,12 @@ import (
 
 // verbs is the command line.
 type verbs struct {
-	Demo     demo.Command  `cmd:"" help:"Run the whole product with embedded servers, on generated traffic or on your own file."`
-	Run      runVerb       `cmd:"" help:"Run the stages on real servers, as a configuration file says."`
-	Apply    applyVerb     `cmd:"" help:"Validate a rules folder, publish it and switch every partition to it."`
-	Migrate  migrateVerb   `cmd:"" help:"Bring ClickHouse's tables up to date; run does the same when it starts."`
-	Bench    peers.Command `cmd:"" help:"Measure the monitor stage's throughput and CPU per event beside a plain passthrough."`
-	Describe describeVerb  `cmd:"" help:"Print the topology as text and as a mermaid flow chart."`
+	Demo     demo.Command `cmd:"" help:"Run the whole product with embedded servers, on generated traffic or on your own file."`
+	Run      runVerb      `cmd:"" help:"Run the stages on real servers, as a configuration file says."`
+	Apply    applyVerb    `cmd:"" help:"Validate a rules folder, publish it and switch every partition to it."`
+	Migrate  migrateVerb  `cmd:"" help:"Bring ClickHouse's tables up to date; run does the same when it starts."`
+	Bench    peers.Verb   `cmd:"" help:"Measure one of the design's figures by name and print it beside its goal."`
+	Describe describeVerb `cmd:"" help:"Print the topology as text and as a mermaid flow chart."`
 }
 
 func main() {

@@ -22,15 +22,15 @@ import (
 	"github.com/streamgauge/streamgauge/topology"
 )
 
-// The tests named TestServers_ ask the real servers that `make servers` and `make test-servers` start; the ones named TestScript_
-// hold servers.sh itself and start no server.
+// The tests named TestServers_ ask the real servers that `make servers` and `make test-servers` start, the ones named TestThree_ the
+// three nodes of Kafka that the latter starts besides; the ones named TestScript_ hold servers.sh itself and start no server.
 
 // patience bounds every test that waits for a server: two busy cores, one broker.
 const patience = 60 * time.Second
 
 func TestServers_CommittedTransactionIsSeenOnceAndAbortedNever(t *testing.T) {
 	ctx, client := kafka(t)
-	topic := newTopic(ctx, t, client)
+	topic := newTopic(ctx, t, client, 1)
 	producer, err := kgo.NewClient(kgo.SeedBrokers(os.Getenv("STREAMGAUGE_TEST_KAFKA")), kgo.DefaultProduceTopic(topic),
 		kgo.TransactionalID(topic), kgo.TransactionTimeout(8*time.Second), kgo.MetadataMinAge(20*time.Millisecond))
 	if err != nil {
@@ -75,19 +75,36 @@ func TestServers_CommittedTransactionIsSeenOnceAndAbortedNever(t *testing.T) {
 	}
 }
 
-func TestServers_BrokerRunsWithTheSettingsOfTheFile(t *testing.T) {
+func TestServers_BrokerRunsWithTheSettingsOfTheFiles(t *testing.T) {
 	ctx, client := kafka(t)
-	configs, err := kadm.NewClient(client).DescribeBrokerConfigs(ctx, 1)
+	asInTheFiles(ctx, t, client, []int32{1}, "servers/kafka.properties", "servers/kafka-one.properties")
+}
+
+func TestThree_EveryBrokerRunsWithTheSettingsOfTheFiles(t *testing.T) {
+	ctx, client := kafkaOfThree(t)
+	asInTheFiles(ctx, t, client, []int32{1, 2, 3}, "servers/kafka.properties", "servers/kafka-three.properties")
+}
+
+func asInTheFiles(ctx context.Context, t *testing.T, client *kgo.Client, nodes []int32, files ...string) {
+	t.Helper()
+	configs, err := kadm.NewClient(client).DescribeBrokerConfigs(ctx, nodes...)
 	if err != nil {
 		t.Fatal(err)
 	}
-	has := map[string]string{}
-	for _, c := range configs[0].Configs {
-		has[c.Key] = c.MaybeValue()
+	if len(configs) != len(nodes) {
+		t.Errorf("%d brokers answer, want %v", len(configs), nodes)
 	}
-	for key, want := range properties(t, "servers/kafka.properties") {
-		if has[key] != want {
-			t.Errorf("%s is %q on the broker, %q in the file", key, has[key], want)
+	for _, broker := range configs {
+		has := map[string]string{}
+		for _, c := range broker.Configs {
+			has[c.Key] = c.MaybeValue()
+		}
+		for _, file := range files {
+			for key, want := range properties(t, file) {
+				if has[key] != want {
+					t.Errorf("node %s: %s is %q on the broker, %q in %s", broker.Name, key, has[key], want, file)
+				}
+			}
 		}
 	}
 	ask := kmsg.NewPtrApiVersionsRequest()
@@ -104,6 +121,55 @@ func TestServers_BrokerRunsWithTheSettingsOfTheFile(t *testing.T) {
 	}
 	if level != 2 {
 		t.Errorf("transaction.version is %d, want 2", level)
+	}
+}
+
+// One of three may be away: what all in-sync replicas must have is still acknowledged, and is there when the node is back.
+func TestThree_OneNodeMayDieAndComesBackWithItsReplicas(t *testing.T) {
+	ctx, client := kafkaOfThree(t)
+	admin := kadm.NewClient(client)
+	topic := newTopic(ctx, t, client, 3)
+	inSync := func() int {
+		d, err := admin.ListTopics(ctx, topic)
+		if err != nil || len(d[topic].Partitions) == 0 {
+			return 0
+		}
+		return len(d[topic].Partitions[0].ISR)
+	}
+	for sent := range 2 {
+		if err := client.ProduceSync(ctx, &kgo.Record{Topic: topic, Value: []byte{byte(sent)}}).FirstErr(); err != nil {
+			t.Fatal(err)
+		}
+		if sent == 0 {
+			node(t, "kill", "kafka-2")
+		}
+	}
+	for inSync() == 3 && ctx.Err() == nil { // until the controller has missed its heartbeats
+		time.Sleep(100 * time.Millisecond)
+	}
+	if out, err := script(t, nil, "node", "freeze", "kafka-2"); err == nil || !strings.Contains(out, "kafka-2 does not run") {
+		t.Errorf("freezing a dead node: %v, %q", err, out)
+	}
+	node(t, "start", "kafka-2")
+	for inSync() < 3 {
+		if ctx.Err() != nil {
+			t.Fatalf("%d replicas are in sync after %s, want 3", inSync(), patience)
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	ends, err := admin.ListEndOffsets(ctx, topic)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if o, _ := ends.Lookup(topic, 0); o.Offset != 2 {
+		t.Errorf("%d records are there, want 2: %v", o.Offset, o.Err)
+	}
+}
+
+func node(t *testing.T, verb, name string) {
+	t.Helper()
+	if out, err := script(t, nil, "node", verb, name); err != nil {
+		t.Fatalf("%s %s: %v, %s", verb, name, err, out)
 	}
 }
 
@@ -228,13 +294,23 @@ echo 'openjdk version "11.0.2" 2019-01-15' >&2`
 
 func kafka(t *testing.T) (context.Context, *kgo.Client) {
 	t.Helper()
-	addr := os.Getenv("STREAMGAUGE_TEST_KAFKA")
-	if addr == "" {
-		t.Skip("STREAMGAUGE_TEST_KAFKA names no server: make test-servers starts one")
+	return connect(t, "STREAMGAUGE_TEST_KAFKA")
+}
+
+func kafkaOfThree(t *testing.T) (context.Context, *kgo.Client) {
+	t.Helper()
+	return connect(t, "STREAMGAUGE_TEST_KAFKA_THREE")
+}
+
+func connect(t *testing.T, variable string) (context.Context, *kgo.Client) {
+	t.Helper()
+	addresses := os.Getenv(variable)
+	if addresses == "" {
+		t.Skipf("%s names no server: make test-servers starts one", variable)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	t.Cleanup(cancel)
-	client, err := kgo.NewClient(kgo.SeedBrokers(addr))
+	client, err := kgo.NewClient(kgo.SeedBrokers(strings.Split(addresses, ",")...), kgo.MetadataMinAge(20*time.Millisecond))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -243,11 +319,11 @@ func kafka(t *testing.T) (context.Context, *kgo.Client) {
 }
 
 // newTopic creates a topic of one partition that no other run has, and deletes it when the test ends.
-func newTopic(ctx context.Context, t *testing.T, client *kgo.Client) string {
+func newTopic(ctx context.Context, t *testing.T, client *kgo.Client, replicas int16) string {
 	t.Helper()
 	admin := kadm.NewClient(client)
 	topic := fmt.Sprintf("servers-test-%d", time.Now().UnixNano())
-	if _, err := admin.CreateTopic(ctx, 1, 1, nil, topic); err != nil {
+	if _, err := admin.CreateTopic(ctx, 1, replicas, nil, topic); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {

@@ -16,12 +16,13 @@ func (Assess) Name() string { return "assess" }
 
 // Process implements Operator.
 func (Assess) Process(_ context.Context, b *Batch) error {
-	set := b.State.Current().Set
+	conf := b.State.Current()
+	set := conf.Set
 	for _, it := range b.Items {
 		f := &it.Fact
 		f.Outcome = schemas.Assessed
 		f.Assessment = schemas.AssessmentGUID(b.State.Generation, b.State.Partition, it.Offset, &it.Event)
-		eventType := schemas.OperationPending
+		eventType := &conf.pending
 		switch {
 		case f.InitialLevel >= set.Policy.HumanFrom:
 			f.Stage = schemas.StageOpen
@@ -30,14 +31,13 @@ func (Assess) Process(_ context.Context, b *Batch) error {
 			if set.FraudLevel(f) >= set.Policy.RejectFrom {
 				f.DecisionType = schemas.DecisionRejected
 			}
-			eventType = schemas.OperationCompleted
+			eventType = &conf.completed
 		}
 		it.Result = schemas.CloudEvent{
-			Type: set.Policy.CloudEvents.Prefix + eventType, Source: set.Policy.CloudEvents.Source, Subject: it.Event.ID, Time: it.Appended,
+			Type: eventType.Name, Source: set.Policy.CloudEvents.Source, Subject: it.Event.ID, ID: eventType.ID(f.Assessment), Time: it.Appended,
 			Data: schemas.Assessment{GUID: f.Assessment, Stage: f.Stage, InitialLevel: f.InitialLevel, FinalLevel: f.FinalLevel, DecisionType: f.DecisionType},
 		}
 		it.Binary = set.Policy.CloudEvents.Mode == rule.Binary
-		it.Result.ID = schemas.CloudEventID(f.Assessment, it.Result.Type)
 	}
 	return nil
 }

@@ -21,6 +21,10 @@ const (
 	ReasonRedelivery      = "redelivery"
 	ReasonUnknownState    = "unknown_state"
 	ReasonUnsupportedKind = "unsupported_kind"
+	ReasonUnknownEvent    = "unknown_event"   // a stateChange is parked until the event comes that it names
+	ReasonSuperseded      = "superseded"      // a stateChange older than the state that is known
+	ReasonParkedOverflow  = "parked_overflow" // a stateChange beyond window.MaxHeld
+	ReasonParkedExpired   = "parked_expired"  // a stateChange whose event did not come within window.HeldTime
 )
 
 // Dedupe lets through what the log may take and takes once (DESIGN, contract 3). It finds the event's customer and decides, in this
@@ -46,13 +50,16 @@ func dedupe(s *State, it *Item) {
 		return
 	}
 	c := s.customer(it.Key, e)
-	wm, started := c.Watermark()
 	it.customer, it.id = c, window.IDHash(e.ID, e.Side)
+	expire(s, it)
+	if e.Kind == schemas.KindStateChange {
+		changeState(s, it)
+		return
+	}
+	wm, started := c.Watermark()
 	it.Fact.Late = started && e.Time < wm
 	switch {
-	case e.Time > it.Appended+FutureTolerance:
-		it.Reject(ReasonFuture, fmt.Sprintf("time %s is more than %s ahead of the log's %s; correct the producer's clock and send the event again",
-			instant(e.Time), time.Duration(FutureTolerance)*time.Millisecond, instant(it.Appended)))
+	case future(it):
 		return
 	case started && e.Time <= c.Horizon():
 		it.Reject(ReasonBeyondRetention, fmt.Sprintf("time %s is at or before %s, the customer's newest event %s minus the retention of %s; a longer window or slack in the rules widens it",
@@ -63,9 +70,28 @@ func dedupe(s *State, it *Item) {
 		settleKnown(it, known)
 		return
 	}
-	if state, given := e.Text(schemas.FieldState); given && !s.Current().Policy.KnownState(state) {
-		it.Reject(ReasonUnknownState, fmt.Sprintf("state %q is in neither list of the policy; add it to policy.counted or policy.uncounted", state))
+	if state, given := e.Text(schemas.FieldState); given {
+		stateKnown(s, it, state)
 	}
+}
+
+// future rejects an event whose time is too far ahead of the log's.
+func future(it *Item) bool {
+	if it.Event.Time <= it.Appended+FutureTolerance {
+		return false
+	}
+	it.Reject(ReasonFuture, fmt.Sprintf("time %s is more than %s ahead of the log's %s; correct the producer's clock and send the event again",
+		instant(it.Event.Time), time.Duration(FutureTolerance)*time.Millisecond, instant(it.Appended)))
+	return true
+}
+
+// stateKnown rejects an event with a state of which the policy does not say whether it counts.
+func stateKnown(s *State, it *Item, state string) bool {
+	if s.Current().Policy.KnownState(state) {
+		return true
+	}
+	it.Reject(ReasonUnknownState, fmt.Sprintf("state %q is in neither list of the policy; add it to policy.counted or policy.uncounted", state))
+	return false
 }
 
 // settleKnown decides what a second event with a known id is.

@@ -4,13 +4,11 @@ import (
 	"context"
 	"slices"
 
-	"github.com/streamgauge/streamgauge/operators/rule"
-	"github.com/streamgauge/streamgauge/operators/window"
 	"github.com/streamgauge/streamgauge/schemas"
 )
 
 // Enrich folds the event into its customer's windows and measures every aggregate that the configuration plans, at the event's own
-// time: what a rule reads is decided here, exact or absent with its reason.
+// time, and for a late event at the customer's watermark too: what a rule reads is decided here, exact or absent with its reason.
 type Enrich struct {
 	FoldOnly bool // a rebuild: the verdicts are out already, only the windows are wanted
 }
@@ -22,17 +20,17 @@ func (Enrich) Name() string { return "enrich" }
 func (o Enrich) Process(_ context.Context, b *Batch) error {
 	conf := b.State.Current()
 	for _, it := range b.Items {
-		place := fold(b.State, conf, it)
+		fold(b.State, conf, it)
 		if !o.FoldOnly {
-			measure(b.State, conf, it, place)
+			measure(b.State, conf, it)
 		}
 	}
 	return nil
 }
 
-// fold decides the event's base amount and whether it counts, and takes it into the windows.
-func fold(s *State, conf *Configuration, it *Item) window.Place {
-	e, f := &it.Event, &it.Fact
+// fold decides the event's base amount and whether it counts, and takes it into the windows, with the state changes that came before it.
+func fold(s *State, conf *Configuration, it *Item) {
+	e, f, c := &it.Event, &it.Fact, it.customer
 	if !e.Has(schemas.FieldCurrency) {
 		e.SetText(schemas.FieldCurrency, conf.Policy.BaseCurrency)
 	}
@@ -41,21 +39,21 @@ func fold(s *State, conf *Configuration, it *Item) window.Place {
 		f.BaseAmount = e.Amount
 	}
 	state, given := e.Text(schemas.FieldState)
-	return s.fold(it.customer, it, f.HasBase, conf.Policy.Counts(state, given))
+	s.touch(c)
+	it.place = c.Fold(e, it.id, f.HasBase, conf.Policy.Counts(state, given), it.Offset+1)
+	release(s, it)
 }
 
 // measure fills what the rules read.
-func measure(s *State, conf *Configuration, it *Item, place window.Place) {
+func measure(s *State, conf *Configuration, it *Item) {
 	e, f, r := &it.Event, &it.Fact, &it.Rules
 	r.Event, r.Amount, r.HasAmount = e, schemas.I128(f.BaseAmount), f.HasBase
 	n := len(conf.Plan.Aggregates)
-	s.measured = slices.Grow(s.measured[:0], n)[:n]
-	it.customer.Measure(place, e.Time, s.measured, &s.scratch)
 	r.Aggregates = slices.Grow(r.Aggregates[:0], n)[:n]
-	for slot, v := range s.measured {
-		r.Aggregates[slot] = rule.Value{Kind: conf.Plan.Aggregates[slot].Func.Result(), I: v.I}
-		if v.Why != "" {
-			r.Aggregates[slot] = rule.None(v.Why)
-		}
+	it.customer.Measure(it.place, e.Time, r.Aggregates, &s.scratch)
+	if it.again = it.again[:0]; f.Late {
+		it.watermark, _ = it.customer.Watermark()
+		it.again = slices.Grow(it.again, n)[:n]
+		it.customer.Measure(it.place, it.watermark, it.again, &s.scratch)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/streamgauge/streamgauge/operators/rule"
+	"github.com/streamgauge/streamgauge/operators/window"
 	"github.com/streamgauge/streamgauge/schemas"
 )
 
@@ -45,8 +46,15 @@ type Item struct {
 	Result schemas.CloudEvent // what alerting consumers get; empty Type: nothing
 	Binary bool               // the result goes out in CloudEvents' binary mode
 
-	customer *Customer
-	id       uint64 // window.IDHash
+	// Released are the facts of the parked stateChanges that this record released or outlived, by Seq from 1; complete but for what is
+	// the record's own: generation, partition, offset, append time, configuration.
+	Released []schemas.Fact
+
+	customer  *Customer
+	id        uint64 // window.IDHash
+	place     window.Place
+	again     []schemas.Measured // of a late event, at the watermark
+	watermark int64
 }
 
 // Reset empties the item for the next record and keeps its memory.
@@ -58,6 +66,8 @@ func (it *Item) Reset() {
 	it.Fact.Reset()
 	it.Result, it.Binary = schemas.CloudEvent{}, false
 	it.customer, it.id = nil, 0
+	clear(it.Released)
+	it.Released = it.Released[:0]
 }
 
 // Reject takes the item out of the chain. Reason is a code, detail the values and the way out.

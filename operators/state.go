@@ -2,65 +2,11 @@ package operators
 
 import (
 	"fmt"
-	"hash/fnv"
-	"slices"
 	"strings"
 
-	"github.com/streamgauge/streamgauge/operators/rule"
 	"github.com/streamgauge/streamgauge/operators/window"
 	"github.com/streamgauge/streamgauge/schemas"
 )
-
-// Configuration is one compiled snapshot with what it asks of every customer.
-type Configuration struct {
-	*rule.Set
-	Shape *window.Shape
-}
-
-// NewConfiguration derives the windows' shape from a compiled set.
-func NewConfiguration(set *rule.Set) *Configuration {
-	p := &set.Plan
-	s := &window.Shape{Version: set.Version, Retention: p.Retention, Base: set.Policy.BaseCurrency}
-	var columns [schemas.NumFields]int
-	for f := range schemas.NumFields {
-		if p.Fields&(1<<f) != 0 {
-			columns[f] = len(s.Columns)
-			s.Columns = append(s.Columns, window.Column{Field: f})
-		}
-	}
-	all := make([]int, len(s.Columns))
-	for i := range all {
-		all[i] = i
-	}
-	for i := range p.Filters {
-		f := &p.Filters[i]
-		h := fnv.New64a()
-		h.Write([]byte(f.Text))
-		s.Filters = append(s.Filters, window.Filter{Key: h.Sum64(), Columns: all, Match: func(x *schemas.Past) bool {
-			return (x.Counted || f.Uncounted) && f.Match(x)
-		}})
-	}
-	for _, a := range p.Aggregates {
-		w := window.Aggregate{Func: funcs[a.Func], Prior: a.Prior, Field: window.NoField, Filter: a.Filter, Scan: window.NoScan}
-		if a.Func != rule.Since {
-			span := window.Span{Length: a.Window}
-			if w.Span = slices.Index(s.Spans, span); w.Span < 0 {
-				w.Span = len(s.Spans)
-				s.Spans = append(s.Spans, span)
-			}
-		}
-		if f, ok := a.Field.Text(); ok {
-			w.Field = columns[f]
-		} else if a.Field == rule.Amount {
-			w.Field = window.Amount
-		}
-		s.Aggregates = append(s.Aggregates, w)
-	}
-	return &Configuration{Set: set, Shape: s}
-}
-
-var funcs = [...]window.Func{rule.Count: window.Count, rule.Sum: window.Sum, rule.Avg: window.Avg, rule.Min: window.Min, rule.Max: window.Max,
-	rule.Distinct: window.Distinct, rule.Since: window.Since}
 
 // State is what one lane holds of one partition: its customers, and the configurations that its log went through. Changes belong to a
 // transaction: Begin, then Commit or Rollback. Not safe for concurrent use.
@@ -69,13 +15,20 @@ type State struct {
 
 	history   []*Configuration // ascending by version, the current one last
 	customers map[string]*Customer
-	journal   []change
-	txn       uint64
 	dirty     []*Customer
-	configs   int // len(history) at Begin
-	windows   window.Journal
 	scratch   window.Scratch
-	measured  []window.Value
+	names     []window.ChunkName // of Missing, reused
+
+	ring  []*Customer // all, for Evict
+	hand  int
+	bytes int
+
+	// Of the open transaction.
+	txn     uint64
+	journal window.Journal
+	created []*Customer
+	touched []*Customer
+	configs int // len(history) at Begin
 }
 
 // Customer is a customer in the state.
@@ -84,20 +37,13 @@ type Customer struct {
 	key   string
 	txn   uint64 // the transaction that last changed it
 	dirty bool   // changed since it was last handed to a flush
+
+	flying bool // in a flush of which nothing is known yet
+	recent bool // asked for since Evict last came by
+	lean   bool // released its chunks since it was last asked for
+	place  int  // in State.ring; −1 until its first commit
+	size   int  // bytes, as of its last change
 }
-
-// change is one entry of the undo journal.
-type change struct {
-	customer *Customer
-	kind     changeKind
-}
-
-type changeKind uint8
-
-const (
-	created changeKind = iota
-	saved
-)
 
 // NewState makes an empty state. history are the configurations that the partition's log went through so far, ascending.
 func NewState(generation, partition int32, history []*Configuration) *State {
@@ -143,45 +89,37 @@ func (s *State) Len() int { return len(s.customers) }
 
 // Put adds a customer as the store holds it.
 func (s *State) Put(key []byte, c *window.Customer) {
-	s.customers[string(key)] = &Customer{Customer: c, key: string(key)}
+	x := &Customer{Customer: c, key: string(key), recent: true}
+	s.customers[x.key] = x
+	s.enter(x)
 }
 
 // customer returns the event's customer, brought to the current configuration; a new one is created.
 func (s *State) customer(key []byte, e *schemas.Event) *Customer {
 	c, ok := s.customers[string(key)]
 	if !ok {
-		c = &Customer{Customer: window.New(strings.Clone(e.Team), strings.Clone(e.Customer), s.Current().Shape), key: string(key)}
+		c = &Customer{Customer: window.New(strings.Clone(e.Team), strings.Clone(e.Customer), s.Current().Shape), key: string(key), place: -1}
 		s.customers[c.key] = c
-		s.journal = append(s.journal, change{customer: c, kind: created})
+		s.created = append(s.created, c)
 	}
-	for _, conf := range s.history {
-		if conf.Version > c.Version() {
-			s.touch(c)
-			c.Adopt(conf.Shape)
-		}
-	}
+	c.recent = true
+	s.adopt(c)
 	return c
 }
 
-// fold is window.Customer.Fold with undo.
-func (s *State) fold(c *Customer, it *Item, base, counted bool) window.Place {
-	s.touch(c)
-	return c.Fold(&it.Event, it.id, base, counted, it.Offset+1)
-}
-
-// touch begins the customer's part of the transaction.
+// touch must come before the transaction's first change of a customer: it makes the change undoable, and dirty once it is committed.
 func (s *State) touch(c *Customer) {
 	if c.txn != s.txn {
 		c.txn = s.txn
-		s.windows.Save(c.Customer)
-		s.journal = append(s.journal, change{customer: c, kind: saved})
+		s.journal.Save(c.Customer)
+		s.touched = append(s.touched, c)
 	}
 }
 
 // Begin starts a transaction's changes.
 func (s *State) Begin() {
-	if len(s.journal) > 0 {
-		panic(fmt.Sprintf("BUG: partition %d: Begin with %d changes open", s.Partition, len(s.journal)))
+	if len(s.touched)+len(s.created) > 0 {
+		panic(fmt.Sprintf("BUG: partition %d: Begin with %d changes open", s.Partition, len(s.touched)+len(s.created)))
 	}
 	s.txn++
 	s.configs = len(s.history)
@@ -189,82 +127,100 @@ func (s *State) Begin() {
 
 // Commit keeps the changes since Begin and marks the changed customers dirty.
 func (s *State) Commit() {
-	s.windows.Commit()
-	for i := range s.journal {
-		switch c := s.journal[i].customer; {
-		case c.txn != s.txn: // created for an event that was then rejected
+	s.journal.Commit()
+	for _, c := range s.created {
+		if c.txn != s.txn { // created for an event that was then rejected
 			delete(s.customers, c.key)
-		case !c.dirty:
-			c.dirty = true
-			s.dirty = append(s.dirty, c)
 		}
 	}
-	s.clearJournal()
+	for _, c := range s.touched {
+		s.markDirty(c)
+		if c.place < 0 {
+			s.enter(c)
+		} else {
+			s.weigh(c)
+		}
+	}
+	s.end()
 }
 
-// Rollback undoes the changes since Begin, newest first.
+// Rollback undoes the changes since Begin.
 func (s *State) Rollback() {
-	s.windows.Rollback()
-	for i := len(s.journal) - 1; i >= 0; i-- {
-		switch ch := &s.journal[i]; ch.kind {
-		case created:
-			delete(s.customers, ch.customer.key)
-		case saved:
-			ch.customer.txn = 0
-		}
+	s.journal.Rollback()
+	for _, c := range s.touched {
+		c.txn = 0
+	}
+	for _, c := range s.created {
+		delete(s.customers, c.key)
 	}
 	s.history = s.history[:s.configs]
-	s.clearJournal()
+	s.end()
 }
 
-func (s *State) clearJournal() {
-	clear(s.journal)
-	s.journal = s.journal[:0]
+func (s *State) end() {
+	clear(s.created)
+	clear(s.touched)
+	s.created, s.touched = s.created[:0], s.touched[:0]
+}
+
+func (s *State) markDirty(c *Customer) {
+	if !c.dirty {
+		c.dirty = true
+		s.dirty = append(s.dirty, c)
+	}
 }
 
 // Dirty is the number of customers that the store does not hold as they are.
 func (s *State) Dirty() int { return len(s.dirty) }
 
-// Saved is one customer's bytes for the store.
+// Saved is what the store needs to hold one customer as it is now.
 type Saved struct {
-	Key   []byte // CustomerKey
-	Value []byte
-	c     *Customer
+	Key []byte // CustomerKey
+	*window.Write
+	c *Customer
 }
 
-// TakeDirty encodes the dirty customers at the last commit and takes them as clean; a flush that does not arrive gives them back with
-// Redo. Rows that no window sees any more are forgotten here.
+// TakeDirty takes the dirty customers, as of the last commit, as clean: Acked says that the store holds them, Redo that this is not
+// known. One of the two must come before the next TakeDirty. Events that no window sees any more are forgotten here.
 func (s *State) TakeDirty() []Saved {
 	out := make([]Saved, 0, len(s.dirty))
 	for _, c := range s.dirty {
-		c.dirty = false
-		out = append(out, Saved{Key: []byte(c.key), Value: c.Write().Value, c: c})
+		c.dirty, c.flying = false, true
+		out = append(out, Saved{Key: []byte(c.key), Write: c.Write(), c: c})
 	}
 	clear(s.dirty)
 	s.dirty = s.dirty[:0]
 	return out
 }
 
-// Redo marks customers dirty again whose flush is not known to have arrived.
+// Acked says that the store holds what was taken.
+func (s *State) Acked(saved []Saved) {
+	for _, x := range saved {
+		x.c.flying = false
+		x.c.Acked(x.Write)
+	}
+}
+
+// Redo marks customers dirty again whose flush is not known to have arrived; their next one is whole.
 func (s *State) Redo(saved []Saved) {
 	for _, x := range saved {
-		if !x.c.dirty && s.customers[x.c.key] == x.c {
-			x.c.dirty = true
-			s.dirty = append(s.dirty, x.c)
+		x.c.flying = false
+		x.c.Unsure(x.Write)
+		if s.customers[x.c.key] == x.c {
+			s.markDirty(x.c)
 		}
 	}
 }
 
-// Holds reports whether the customer as the store had it holds the record at offset already; if so the customer counts as changed.
-func (s *State) Holds(key []byte, offset int64) bool {
+// Holds reports whether the customer as the store had it reflects the record at offset, before which version is in force, already; if so
+// the customer counts as changed. One that has gone on to a later configuration reflects all before that, though its LSN may be of an
+// earlier record: the one that took it there may have been a duplicate.
+func (s *State) Holds(key []byte, offset int64, version int32) bool {
 	c, ok := s.customers[string(key)]
-	if !ok || c.LSN() <= offset {
+	if !ok || c.LSN() <= offset && c.Version() <= version {
 		return false
 	}
-	if !c.dirty {
-		c.dirty = true
-		s.dirty = append(s.dirty, c)
-	}
+	s.markDirty(c)
 	return true
 }
 

@@ -68,7 +68,7 @@ func applyOnce(ctx context.Context, env *Env, admin *kadm.Client, files []schema
 		return Applied{}, err
 	}
 	if onlyIfEmpty { // the ordinary start of a process must not fence an apply that is under way
-		snapshots, err := readSnapshots(ctx, env, admin)
+		snapshots, err := readSnapshots(ctx, &brokerLog{env: env, admin: admin})
 		if err != nil {
 			return Applied{}, err
 		}
@@ -86,7 +86,7 @@ func applyOnce(ctx context.Context, env *Env, admin *kadm.Client, files []schema
 	if _, _, err := cl.ProducerID(ctx); err != nil {
 		return Applied{}, fmt.Errorf("apply: begin: %w", err)
 	}
-	snapshots, err := readSnapshots(ctx, env, admin)
+	snapshots, err := readSnapshots(ctx, &brokerLog{env: env, admin: admin})
 	if err != nil {
 		return Applied{}, err
 	}

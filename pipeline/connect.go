@@ -3,9 +3,11 @@ package pipeline
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
+	"strings"
 	"sync"
 	"time"
 
@@ -90,14 +92,21 @@ func (e *Env) connectStore(ctx context.Context) (store.Store, func(), error) {
 	}
 	c := e.Config.Redis
 	redisIsQuiet.Do(logging.Disable)
-	client := redis.NewClient(&redis.Options{Addr: c.Address, DB: c.Database, Username: c.Username, Password: c.Password, MaxRetries: 3, ReadTimeout: 10 * time.Second, WriteTimeout: 10 * time.Second,
-		ContextTimeoutEnabled: true})
-	err := e.reach(ctx, "redis", c.Address, func(ctx context.Context) error { return client.Ping(ctx).Err() })
-	if err != nil {
-		client.Close()
+	settings := store.Settings{Addresses: c.Nodes(), Cluster: c.Cluster, Database: c.Database, Username: c.Username, Password: c.Password}
+	var client redis.UniversalClient
+	var mistake error
+	err := e.reach(ctx, "redis", strings.Join(settings.Addresses, ","), func(ctx context.Context) (err error) {
+		client, err = store.Open(ctx, settings)
+		if errors.Is(err, store.ErrOperator) {
+			mistake = err
+			return nil // trying on is in vain
+		}
+		return err
+	})
+	if err = errors.Join(mistake, err); err != nil {
 		return nil, nil, err
 	}
-	return store.NewRedis(client, e.Config.Generation), func() { client.Close() }, nil
+	return store.NewRedis(client, e.Config.Generation, e.Config.Kafka.Partitions), func() { client.Close() }, nil
 }
 
 // redisIsQuiet keeps the Redis client from writing to standard error past our log: what it would say comes back as errors.

@@ -8,7 +8,8 @@
 // A producer's record is polled by an intakeWorker (intake.go), goes through decode, validate and link, and becomes an Event on topic
 // events, or a Rejection; only when that is acknowledged is its offset committed. So intake may deliver twice, never lose.
 //
-// A lane (lane.go) has the event's partition through its session (session.go: group member and transactional producer in one). When the
+// A lane (lane.go) reaches all that is outside through surroundings.go. It has the event's partition through its session (groupsession.go:
+// group member and transactional producer in one; brokerlog.go reads past the group). When the
 // group gives it a partition, recover.go rebuilds the windows from the window store's marker and the log behind it; configurations.go
 // has the compiled rules that the log's control records name. judge.go decodes a poll, loads the customers that are not in memory,
 // takes the records through dedupe, enrich, evaluate and assess, and produces facts, CloudEvents and rejections to the same partition,

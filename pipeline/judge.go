@@ -13,62 +13,100 @@ import (
 
 // batch is what one poll brought of one partition.
 type batch struct {
-	part  *partition
-	items []*operators.Item // one per record, in log order
-	bad   []error           // by item: why the record is no event; nil
-	next  int64             // offset behind the last record
+	part    *partition
+	items   []*operators.Item // one per record, in log order
+	records []*kgo.Record     // by item
+	bad     []error           // by item: why the record is no event; nil
+	next    int64             // offset behind the last record
+	chain   Chain             // of the partition, behind the last record
+}
+
+// add takes one record more.
+func (b *batch) add(it *operators.Item, r *kgo.Record) {
+	b.records, b.bad, b.items = append(b.records, r), append(b.bad, decodeEvent(it, r)), append(b.items, it)
+}
+
+// cut takes out the records from item i on.
+func (b *batch) cut(i int) {
+	b.next = b.records[i].Offset
+	b.items, b.records, b.bad = b.items[:i], b.records[:i], b.bad[:i]
 }
 
 // ReasonUndecodable is the reason of a record of events that none of ours wrote.
 const ReasonUndecodable = "undecodable"
 
-// decode turns polled records into items and loads the customers that are not in memory. It changes no state, so an error here leaves
-// nothing to undo.
-func (l *lane) decode(ctx context.Context, fetches kgo.Fetches) ([]*batch, error) {
-	var batches []*batch
+// decode turns polled records into items and loads the customers that are not in memory. Partitions that cannot go on are held back or
+// halted here, and their records left out. It changes no state, so an error here leaves nothing to undo.
+func (l *Lane) decode(ctx context.Context, polled []Records) ([]*batch, error) {
+	batches := make([]*batch, 0, len(polled))
 	used := 0
-	var err error
-	fetches.EachPartition(func(f kgo.FetchTopicPartition) {
-		if len(f.Records) == 0 || err != nil {
-			return
-		}
-		p := l.parts[f.Partition]
+	for _, part := range polled {
+		p := l.parts[part.Partition]
 		if p == nil {
-			err = fmt.Errorf("%w: records of partition %d, which the group did not give", errPoisoned, f.Partition)
-			return
+			return nil, fmt.Errorf("%w: records of partition %d, which the group did not give", errPoisoned, part.Partition)
 		}
-		if f.Records[0].Offset < p.pos {
-			err = fmt.Errorf("%w: partition %d goes back from offset %d to %d", errPoisoned, f.Partition, p.pos, f.Records[0].Offset)
-			return
+		if !p.judging() {
+			continue // paused; they come again
+		}
+		if l.full(p) {
+			l.hold(p, fmt.Errorf("%d changed customers are not in the window store yet", p.unflushed()))
+			continue
+		}
+		if first := part.Records[0].Offset; first < p.pos {
+			return nil, fmt.Errorf("%w: partition %d goes back from offset %d to %d", errPoisoned, part.Partition, p.pos, first)
 		}
 		b := &batch{part: p}
-		for _, r := range f.Records {
+		for _, r := range part.Records {
 			b.next = r.Offset + 1
-			if r.Attrs.IsControl() {
-				continue
+			if !r.Attrs.IsControl() {
+				b.add(l.items.get(used), r)
+				used++
 			}
-			it := l.items.get(used)
-			used++
-			b.bad = append(b.bad, decodeEvent(it, r))
-			b.items = append(b.items, it)
 		}
-		batches = append(batches, b)
-	})
-	if err != nil {
-		return nil, err
-	}
-	for _, b := range batches {
-		for err := l.load(ctx, b); err != nil; err = l.load(ctx, b) {
-			if !errors.Is(err, errRegressed) {
-				return nil, err
-			}
-			if err := l.rebuild(ctx, b.part, err); err != nil {
-				return nil, err
-			}
-			b.part = l.parts[b.part.number]
+		ok, err := l.ready(ctx, b)
+		if err != nil {
+			return nil, err
+		}
+		if ok {
+			batches = append(batches, b)
 		}
 	}
 	return batches, nil
+}
+
+// ready brings the batch's customers into memory. Where the window store does not answer, the batch ends before the first record whose
+// customer is not there, and the partition is held back from it on. It reports whether anything can be judged.
+func (l *Lane) ready(ctx context.Context, b *batch) (bool, error) {
+	for {
+		err := l.load(ctx, b)
+		var stop *HaltError
+		switch {
+		case err == nil:
+		case errors.Is(err, errRegressed):
+			again, err := l.rebuild(ctx, b.part, err)
+			if err != nil || !again.judging() {
+				return false, err
+			}
+			b.part = again
+			continue
+		case errors.Is(err, errStoreAway):
+			b.cut(b.firstMissing())
+			l.hold(b.part, err)
+			if b.next <= b.part.pos || len(b.items) == 0 {
+				return false, nil
+			}
+		case errors.As(err, &stop):
+			l.halt(b.part, stop)
+			return false, nil
+		default:
+			return false, err
+		}
+		b.chain = b.part.chain
+		for _, r := range b.records {
+			b.chain = l.chains.next(b.chain, r)
+		}
+		return true, nil
+	}
 }
 
 // itemPool keeps items from poll to poll.
@@ -100,24 +138,62 @@ func decodeEvent(it *operators.Item, r *kgo.Record) error {
 	return err
 }
 
-// judge takes the batches through the chain and produces what comes out.
-func (l *lane) judge(ctx context.Context, batches []*batch, produced *kgo.FirstErrPromise) error {
-	for _, b := range batches {
-		if err := l.advance(ctx, b.part.state, l.stage.Chain, b); err != nil {
-			return err
+// judge takes the batches through the chain and produces what comes out. It answers those that go on: a batch whose partition had to be
+// halted or held back has produced nothing and is undone.
+func (l *Lane) judge(ctx context.Context, batches []*batch) (going []*batch, err error) {
+	for n, b := range batches {
+		if err := l.advance(ctx, b.part, l.Chain, b); err != nil {
+			if err = l.drop(ctx, b, err); err != nil {
+				return append(going, batches[n:]...), err
+			}
+			continue
 		}
+		going = append(going, b)
 		for i, it := range b.items {
-			if err := l.emit(ctx, b, i, it, produced); err != nil {
-				return err
+			if err := l.emit(b, i, it); err != nil {
+				return append(going, batches[n+1:]...), err
 			}
 		}
+	}
+	return going, nil
+}
+
+// drop takes a batch out of the open transaction whose partition cannot go on: its records come again. It answers errors that are not the
+// partition's alone.
+func (l *Lane) drop(ctx context.Context, b *batch, why error) error {
+	var stop *HaltError
+	p := b.part
+	switch {
+	case ctx.Err() != nil:
+		return why
+	case errors.As(why, &stop):
+		p.state.Rollback()
+		l.halt(p, stop)
+	case errors.Is(why, errStoreAway):
+		p.state.Rollback()
+		l.hold(p, why)
+	case errors.Is(why, errRegressed):
+		p.state.Rollback()
+		again, err := l.rebuild(ctx, p, why)
+		if err != nil {
+			return err
+		}
+		if again.judging() {
+			l.hold(again, why) // resuming sets the reader back to its position
+		}
+	default:
+		return why
 	}
 	return nil
 }
 
 // advance takes a batch through a chain: in runs that hold each customer once, cut at control records, which switch the configuration.
-func (l *lane) advance(ctx context.Context, state *operators.State, chain []operators.Operator, b *batch) error {
+func (l *Lane) advance(ctx context.Context, p *partition, chain []operators.Operator, b *batch) error {
+	state := p.state
 	run := func(items []*operators.Item) error {
+		if err := l.supply(ctx, p, items); err != nil {
+			return err
+		}
 		return operators.Run(ctx, chain, &operators.Batch{Topic: schemas.Events.Name, Partition: state.Partition, Items: items, State: state})
 	}
 	var open []*operators.Item
@@ -140,7 +216,7 @@ func (l *lane) advance(ctx context.Context, state *operators.State, chain []oper
 			return err
 		}
 		open = open[:0]
-		conf, err := l.configs.get(ctx, it.Event.Control.Version, it.Event.Control.Digest)
+		conf, err := l.Configs.get(ctx, it.Event.Control.Version, it.Event.Control.Digest)
 		if err != nil {
 			return halt(state.Partition, "control record at offset %d: %v", it.Offset, err)
 		}
@@ -152,75 +228,4 @@ func (l *lane) advance(ctx context.Context, state *operators.State, chain []oper
 		it.Fact.Config = state.Current().Version
 	}
 	return state.Runs(open, run)
-}
-
-// emit produces an item's fact, its CloudEvent and its rejection, all to the partition that the event came from.
-func (l *lane) emit(ctx context.Context, b *batch, i int, it *operators.Item, produced *kgo.FirstErrPromise) error {
-	state, f := b.part.state, &it.Fact
-	f.Generation, f.Partition, f.Offset, f.Appended = state.Generation, state.Partition, it.Offset, it.Appended
-	if f.Reason, f.Detail = it.Reason, it.Detail; it.Rejected {
-		f.Outcome = schemas.Rejected
-	}
-	f.Event = it.Event
-	key := it.Key
-	if b.bad[i] != nil {
-		f.Event.Reset() // half a decoded event is none
-		key = nil       // and a stranger's key may be of any size
-	}
-	value, err := l.encode(func(buf []byte) ([]byte, error) { return schemas.Facts.Codec.Append(buf, f) })
-	if err != nil {
-		return fmt.Errorf("%w: fact of offset %d: %w", errBug, it.Offset, err)
-	}
-	produce := func(r *kgo.Record) {
-		r.Partition, r.Key = state.Partition, key
-		l.session.gts.Produce(ctx, r, produced.Promise())
-	}
-	produce(&kgo.Record{Topic: schemas.Facts.Name, Value: value})
-	if it.Result.Type != "" {
-		produce(l.cloudEvent(it))
-	}
-	if !it.Rejected {
-		return nil
-	}
-	rejection := operators.Rejection(it, schemas.Events.Name, state.Partition, l.stage.Name)
-	if b.bad[i] == nil {
-		rejection.Origin = it.Event.Origin // people look for the input record, not for our copy of it
-	}
-	clip(&rejection)
-	value, err = l.encode(func(buf []byte) ([]byte, error) { return schemas.RejectedRecords.Codec.Append(buf, &rejection) })
-	if err != nil {
-		return fmt.Errorf("%w: rejection of offset %d: %w", errBug, it.Offset, err)
-	}
-	produce(&kgo.Record{Topic: schemas.RejectedRecords.Name, Value: value})
-	return nil
-}
-
-// cloudEvent makes the record of a result, in the mode that the policy in force at its event asks for.
-func (l *lane) cloudEvent(it *operators.Item) *kgo.Record {
-	c, r := &it.Result, &kgo.Record{Topic: schemas.OperationRealtime}
-	if it.Binary {
-		for _, h := range c.BinaryHeaders() {
-			r.Headers = append(r.Headers, kgo.RecordHeader{Key: h.Name, Value: []byte(h.Value)})
-		}
-		r.Value, _ = l.encode(func(buf []byte) ([]byte, error) { return c.AppendData(buf), nil })
-		return r
-	}
-	r.Headers = structuredHeaders
-	r.Value, _ = l.encode(func(buf []byte) ([]byte, error) { return c.AppendStructured(buf), nil })
-	return r
-}
-
-// structuredHeaders are the same for every structured record; nobody writes to them.
-var structuredHeaders = []kgo.RecordHeader{{Key: "content-type", Value: []byte(schemas.StructuredContentType)}}
-
-// encode appends to the transaction's arena and returns what was appended, capped so that nothing grows into its neighbour. The arena
-// is empty again when the transaction ends, when no record is in flight any more.
-func (l *lane) encode(appendTo func([]byte) ([]byte, error)) ([]byte, error) {
-	from := len(l.arena)
-	out, err := appendTo(l.arena)
-	if err != nil {
-		return nil, err
-	}
-	l.arena = out
-	return out[from:len(out):len(out)], nil
 }

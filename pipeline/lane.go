@@ -5,94 +5,110 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"sync"
+	"slices"
 	"time"
-
-	"github.com/twmb/franz-go/pkg/kadm"
-	"github.com/twmb/franz-go/pkg/kerr"
-	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/streamgauge/streamgauge/operators"
 	"github.com/streamgauge/streamgauge/pipeline/store"
-	"github.com/streamgauge/streamgauge/schemas"
 	"github.com/streamgauge/streamgauge/topology"
 )
 
-// lane is one goroutine of stage monitor: a transactional session and the partitions that the group gave it. It shares no mutable
+// Lane is one goroutine of stage monitor: a transactional session and the partitions that the group gave it. It shares no mutable
 // state with other lanes.
 //
 // Delivery: every record of events has exactly one fact, and every assessed one exactly one CloudEvent, visible once to a
 // read_committed reader, whatever dies when. Results, facts, rejections and the offsets commit in one Kafka transaction. The windows
-// in memory follow the commit: an aborted transaction is undone, an unconfirmed one (any error of End) ends the session and all its
-// state, and what was committed is read back from Kafka. The window store follows behind, and is never believed without its marker.
-type lane struct {
-	env     *Env
-	name    string
-	stage   *topology.Stage
-	configs *configurations
-	store   store.Store
-	topicID string
-	log     *slog.Logger
+// in memory follow the commit: an aborted transaction is undone, an unconfirmed one (any error of ending it) ends the session and all
+// its state, and what was committed is read back from Kafka. The window store follows behind, and is never believed without its marker.
+type Lane struct {
+	LaneConfig
 
-	session *session
+	session Session
 	parts   map[int32]*partition
-	flushes chan flushed // replies of flushes under way, with room for all of them
-	flying  sync.WaitGroup
+	replies chan func(context.Context) error // what work beside the lane came to, with room for all of it
 
-	underway int // flushes whose reply is still to be taken
+	underway int // replies still to be taken
 	items    itemPool
-	arena    []byte // encoded records of the open transaction
+	chains   chainer
+	pace     pace
+	chunks   []operators.ChunkRef // of supply, reused
+	arena    []byte               // encoded records of the open transaction
 }
+
+// LaneConfig is what a lane is made of.
+type LaneConfig struct {
+	Name       string // among all lanes of the group
+	Stage      string
+	Chain      []operators.Operator
+	Generation int32  // of the topology
+	Partitions int32  // of topic events
+	TopicID    string // of topic events: another id is another log
+	Committer  string // the session's transactional id
+	Monitor    topology.Monitor
+	Configs    *Configurations
+	Halts      *Halts // shared by the lanes of a process
+	Logger     *slog.Logger
+	Surroundings
+}
+
+// NewLane makes a lane that has no partition yet.
+func NewLane(c LaneConfig) *Lane { return &Lane{LaneConfig: c} }
 
 // partition is what the lane keeps of one partition of events.
 type partition struct {
-	number    int32
-	state     *operators.State
-	pos       int64        // offset of the next record to judge; all below is committed
-	base      store.Marker // what the store is believed to hold
+	number int32
+	place  Place // committed when the group gave it
+	start  int64 // where it begins to be judged if the group never committed it
+
+	state  *operators.State // nil until it is rebuilt
+	pos    int64            // offset of the next record to judge; all below is committed
+	chain  Chain            // over [from, pos)
+	from   int64
+	base   store.Marker // what the store is believed to hold
+	flying []operators.Saved
+
+	replace   bool // the next flush begins the partition anew: the store has lost some of it
 	flushing  bool
 	replaying bool      // the store must stand still: what it holds beyond base may be of a later configuration
 	retryAt   time.Time // a failed flush waits until then
 	dirtied   time.Time // when the oldest unflushed record was committed
+
+	waiting waiting    // for the window store; its records are kept back
+	halted  *HaltError // its records are kept back until somebody has looked
+	saidAt  time.Time  // when that was last said
 }
+
+// judging reports whether records of the partition can be taken.
+func (p *partition) judging() bool { return p.state != nil && !p.waiting.on && p.halted == nil }
 
 // errPoisoned ends a session: whether its last transaction was committed is not known here.
 var errPoisoned = errors.New("transaction outcome unknown")
 
+// errStoreAway is a window store that does not answer.
+var errStoreAway = errors.New("window store does not answer")
+
 // errRegressed is a store that holds less than it confirmed: a failover lost a suffix, or somebody emptied it.
 var errRegressed = errors.New("window store went back")
 
-// HaltError is a log or a store that the lane must not go on from; somebody has to look.
-type HaltError struct {
-	Topic     string
-	Partition int32
-	Reason    string
-}
-
-func (e *HaltError) Error() string {
-	return fmt.Sprintf("topic %s partition %d halted: %s", e.Topic, e.Partition, e.Reason)
-}
-
-// halt is a HaltError of topic events.
-func halt(partition int32, format string, args ...any) error {
-	return &HaltError{Topic: schemas.Events.Name, Partition: partition, Reason: fmt.Sprintf(format, args...)}
-}
-
-// run works until ctx ends or the lane must halt. A poisoned session is replaced by a new one under the same names.
-func (l *lane) run(ctx context.Context) error {
+// Run works until ctx ends or the lane must halt. A poisoned session is replaced by a new one under the same names.
+func (l *Lane) Run(ctx context.Context) error {
+	var fences fences
 	for pause := firstPause; ctx.Err() == nil; pause = min(2*pause, lastPause) {
-		began := time.Now()
+		began := l.Clock.Now()
 		err := l.runSession(ctx)
 		switch {
 		case ctx.Err() != nil:
 		case errors.Is(err, errPoisoned):
-			if time.Since(began) > sessionTimeout {
+			if l.Clock.Now().Sub(began) > sessionTimeout {
 				pause = firstPause
 			}
-			l.log.Warn("session ends and begins anew, its state is read back", "reason", err)
-			wait(ctx, pause)
+			l.Logger.Warn("session ends and begins anew, its state is read back", "reason", err)
+			l.Clock.Sleep(ctx, pause)
+		case errors.Is(err, errFenced) && !fences.again(l.Clock.Now()):
+			l.Logger.Warn("session ends and begins anew: another one joined under its name, or a join of an earlier one came late", "reason", err)
+			l.Clock.Sleep(ctx, pause)
 		case err != nil:
-			return fmt.Errorf("lane %s: %w", l.name, err)
+			return fmt.Errorf("lane %s: %w", l.Name, err)
 		}
 	}
 	return nil
@@ -104,23 +120,17 @@ const (
 	lastPause  = 2 * time.Second
 )
 
-// wait sleeps for d or until ctx ends.
-func wait(ctx context.Context, d time.Duration) {
-	select {
-	case <-time.After(d):
-	case <-ctx.Done():
-	}
-}
-
-func (l *lane) runSession(ctx context.Context) error {
-	s, err := newSession(ctx, l.env, l.stage, l.name)
+func (l *Lane) runSession(ctx context.Context) error {
+	s, err := l.Join(ctx)
 	if err != nil {
 		return err
 	}
-	l.session, l.parts, l.flushes, l.underway = s, map[int32]*partition{}, make(chan flushed, 4096), 0
-	l.arena = nil         // a client that was given up may still read the old one
-	defer l.flying.Wait() // the next session reads the store after the last flush of this one
-	defer s.close()
+	l.session, l.parts, l.replies, l.underway = s, map[int32]*partition{}, make(chan func(context.Context) error, 4096), 0
+	l.pace = newPace(l.Monitor.MaxPoll)
+	l.arena = nil           // a client that was given up may still read the old one
+	defer l.forgetReplies() // the next session reads the store after the last flush of this one
+	defer l.Halts.forget(l)
+	defer s.Close()
 	for ctx.Err() == nil {
 		if err := l.turn(ctx); err != nil {
 			return err
@@ -131,134 +141,79 @@ func (l *lane) runSession(ctx context.Context) error {
 }
 
 // turn is one round: what the group gave or took, one poll, one transaction.
-func (l *lane) turn(ctx context.Context) error {
-	fetches := l.session.poll(ctx, l.pollWait(), l.env.Config.Monitor.MaxPoll)
-	defer l.session.allow()
+func (l *Lane) turn(ctx context.Context) error {
+	if rest := l.pace.rest(l.Clock.Now()); rest > 0 {
+		l.Clock.Sleep(ctx, rest)
+	}
+	polled, pollErr := l.session.Poll(ctx, l.pollWait(), l.pace.limit)
+	defer l.session.Allow()
 	if err := l.takeOwnership(ctx); err != nil { // before the replies: one of a partition that is gone decides nothing
 		return err
 	}
 	if err := l.takeReplies(ctx); err != nil {
 		return err
 	}
-	if err := fetchError(ctx, l.log, fetches); err != nil {
+	if pollErr != nil {
+		return pollErr
+	}
+	for _, h := range polled.Halted {
+		if p := l.parts[h.Partition]; p != nil {
+			l.halt(p, h)
+		}
+	}
+	if err := l.transact(ctx, polled.Parts); err != nil {
 		return err
 	}
-	for _, e := range inflated(fetches) {
-		return halt(e.Partition, "offsets %d-%d are one batch of more than %d bytes, which intake never writes. Find out who did; the group goes on behind it once it has committed offset %d", e.Offset, e.NextOffset-1, maxInflated, e.NextOffset)
-	}
-	if fetches.NumRecords() > 0 {
-		if err := l.transact(ctx, fetches); err != nil {
-			return err
-		}
+	if err := l.tend(ctx); err != nil {
+		return err
 	}
 	l.startFlushes(ctx, false)
-	return nil
+	return l.Halts.verdict(l)
 }
 
-// pollWait is short while a flush is due or under way, so that its reply and its time are not missed.
-func (l *lane) pollWait() time.Duration {
+// pollWait is short while a flush or a probe is due or under way, so that its reply and its time are not missed.
+func (l *Lane) pollWait() time.Duration {
+	if l.underway > 0 {
+		return max(time.Duration(l.Monitor.FlushEvery)/4, time.Millisecond)
+	}
+	longest := time.Second
 	for _, p := range l.parts {
-		if p.flushing || !p.level() {
-			return max(time.Duration(l.env.Config.Monitor.FlushEvery)/4, time.Millisecond)
+		switch {
+		case p.waiting.on:
+			longest = min(longest, max(p.waiting.until.Sub(l.Clock.Now()), time.Millisecond))
+		case p.state != nil && !p.level():
+			longest = min(longest, max(time.Duration(l.Monitor.FlushEvery)/4, time.Millisecond))
 		}
 	}
-	return time.Second
+	return longest
 }
 
-func (l *lane) takeOwnership(ctx context.Context) error {
-	for _, o := range l.session.owned() {
-		if p := l.parts[o.partition]; p != nil {
+// sorted are the lane's partitions by number: nothing that happens may depend on the order of a map.
+func (l *Lane) sorted() []*partition {
+	out := make([]*partition, 0, len(l.parts))
+	for _, p := range l.parts {
+		out = append(out, p)
+	}
+	slices.SortFunc(out, func(a, b *partition) int { return int(a.number - b.number) })
+	return out
+}
+
+func (l *Lane) takeOwnership(ctx context.Context) error {
+	for _, o := range l.session.Owned() {
+		if p := l.parts[o.Partition]; p != nil {
 			l.startFlush(ctx, p) // a planned move: the next owner has nothing to replay, or finds this behind its back, as an earlier flush
 		}
-		delete(l.parts, o.partition) // also of a gained one: what was kept from an earlier time is not current
-		if !o.gained {
+		delete(l.parts, o.Partition) // also of a gained one: what was kept from an earlier time is not current
+		if !o.Gained {
 			continue
 		}
-		p, err := l.recover(ctx, o.partition, o.committed)
-		if err != nil {
+		p := &partition{number: o.Partition, place: o.Committed, start: o.Start}
+		l.parts[o.Partition] = p
+		if err := l.open(ctx, p); err != nil {
 			return err
 		}
-		l.parts[o.partition] = p
 	}
 	return nil
-}
-
-// transact judges the polled records in one transaction.
-func (l *lane) transact(ctx context.Context, fetches kgo.Fetches) error {
-	batches, err := l.decode(ctx, fetches)
-	if err != nil {
-		return err
-	}
-	if err := l.session.begin(); err != nil {
-		return fmt.Errorf("%w: begin: %w", errPoisoned, err)
-	}
-	for _, b := range batches {
-		b.part.state.Begin()
-	}
-	produced := kgo.AbortingFirstErrPromise(l.session.gts.Client())
-	if err = l.judge(ctx, batches, produced); err == nil {
-		err = l.session.written(ctx, produced)
-	}
-	committed, endErr := l.session.end(ctx, err == nil)
-	l.arena = l.arena[:0]
-	switch {
-	case endErr != nil:
-		return fmt.Errorf("%w: end: %w", errPoisoned, endErr)
-	case !committed:
-		for _, b := range batches {
-			b.part.state.Rollback()
-		}
-		if err == nil {
-			return l.confirmAborted(ctx, batches)
-		}
-		if !retriable(err) {
-			return err
-		}
-		l.log.Warn("transaction aborted, its records come again", "reason", err)
-		wait(ctx, firstPause)
-		return nil
-	}
-	for _, b := range batches {
-		p := b.part
-		if p.level() {
-			p.dirtied = time.Now()
-		}
-		p.state.Commit()
-		p.pos = b.next
-	}
-	return nil
-}
-
-// confirmAborted asks the group whether a commit that came to nothing really did. Mostly a rebalance made an abort of it; but a broker
-// may answer EndTxn with UNKNOWN_SERVER_ERROR and have applied it, and the client calls that an abort too.
-func (l *lane) confirmAborted(ctx context.Context, batches []*batch) error {
-	ctx, cancel := outlive(ctx, requestTimeout)
-	defer cancel()
-	offsets, err := kadm.NewClient(l.session.gts.Client()).FetchOffsets(kadm.RequireStable(ctx), l.stage.Group)
-	if err != nil {
-		return fmt.Errorf("%w: commit not confirmed, and neither its abort: %w", errPoisoned, err)
-	}
-	for _, b := range batches {
-		at := int64(0)
-		if o, ok := offsets.Lookup(schemas.Events.Name, b.part.number); ok {
-			if o.Err != nil {
-				return fmt.Errorf("%w: commit not confirmed, and neither its abort: %w", errPoisoned, o.Err)
-			}
-			at = max(o.At, 0)
-		}
-		if at != b.part.pos {
-			return fmt.Errorf("%w: partition %d stands at offset %d, this lane was told that it stayed at %d", errPoisoned, b.part.number, at, b.part.pos)
-		}
-	}
-	l.log.Info("transaction aborted by a rebalance, its records come again")
-	return nil
-}
-
-// retriable is an error after which the records come again. A halt, a mistake of ours and a record that no broker will ever take are
-// not: the same would happen for ever.
-func retriable(err error) bool {
-	var halt *HaltError
-	return !errors.As(err, &halt) && !errors.Is(err, errBug) && !errors.Is(err, kerr.MessageTooLarge) && !isRefused(err)
 }
 
 // errBug marks what only a mistake of ours can cause.

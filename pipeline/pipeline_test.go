@@ -237,7 +237,7 @@ func TestRun_AFolderThatDiffersIsLeftAlone(t *testing.T) {
 }
 
 func TestRun_DataBeforeTheFirstControlRecordHaltsWithThatMessage(t *testing.T) {
-	p := newProduct(t, nil)
+	p := newProduct(t, func(c *topology.Config) { c.Kafka.Partitions, c.Monitor.Lanes = 1, 1 })
 	if err := pipeline.Prepare(t.Context(), p.topo, p.env); err != nil {
 		t.Fatal(err)
 	}

@@ -32,13 +32,7 @@ func Run(ctx context.Context, t *topology.Topology, env *Env) error {
 		return err
 	}
 	defer closeStore()
-	if err := ensureTopics(ctx, admin, t, env.Config.Kafka); err != nil {
-		return fmt.Errorf("topics:\n%w", err)
-	}
-	if err := env.publishRules(ctx, admin); err != nil {
-		return err
-	}
-	log, err := topicID(ctx, admin, schemas.Events.Name)
+	log, err := env.prepare(ctx, admin, t)
 	if err != nil {
 		return err
 	}
@@ -72,19 +66,6 @@ func (e *Env) checkStages(t *topology.Topology) error {
 	return errors.Join(errs...)
 }
 
-// Prepare reaches the brokers and creates or checks the topics, as Run does: for who reads or writes them before Run has begun.
-func Prepare(ctx context.Context, t *topology.Topology, env *Env) error {
-	admin, err := env.connectKafka(ctx)
-	if err != nil {
-		return err
-	}
-	defer admin.Close()
-	if err := ensureTopics(ctx, admin, t, env.Config.Kafka); err != nil {
-		return fmt.Errorf("topics:\n%w", err)
-	}
-	return nil
-}
-
 // publishRules makes the configured folder the first configuration. One that differs from what is in force is left alone: only apply
 // switches.
 func (e *Env) publishRules(ctx context.Context, admin *kadm.Client) error {
@@ -115,11 +96,18 @@ func (e *Env) startIntake(ctx context.Context, group *errgroup.Group, t *topolog
 
 func (e *Env) startMonitor(ctx context.Context, group *errgroup.Group, t *topology.Topology, admin *kadm.Client, windows store.Store, log string) {
 	stage := t.Stage(topology.StageMonitor)
-	configs := newConfigurations(e, admin)
+	broker := &brokerLog{env: e, admin: admin}
+	configs := NewConfigurations(broker, wallClock{}, e.Log)
+	halts := &Halts{First: e.Config.Monitor.EndOnHalt}
 	for i := range min(e.Config.Monitor.Lanes, int(e.Config.Kafka.Partitions)) {
 		name := fmt.Sprintf("%s-%d-%d", stage.Name, e.Ordinal, i)
-		l := &lane{env: e, name: name, stage: stage, configs: configs, store: windows, topicID: log, log: e.Log.With("stage", stage.Name, "lane", name)}
-		group.Go(func() error { return l.run(ctx) })
+		join := func(ctx context.Context) (Session, error) { return newSession(ctx, e, stage, name) }
+		l := NewLane(LaneConfig{
+			Name: name, Stage: stage.Name, Chain: stage.Chain, Generation: e.Config.Generation, Partitions: e.Config.Kafka.Partitions,
+			TopicID: log, Committer: transactionalID(name), Monitor: e.Config.Monitor, Configs: configs, Halts: halts, Logger: e.Log.With("stage", stage.Name, "lane", name),
+			Surroundings: Surroundings{Join: join, Log: broker, Store: windows, Clock: wallClock{}, Go: goroutine},
+		})
+		group.Go(func() error { return l.Run(ctx) })
 	}
 }
 

@@ -56,6 +56,21 @@ func AssessmentGUID(generation, partition int32, offset int64, e *Event) string 
 	return uuid8(u)
 }
 
+// parseUUID reads the 36 characters that uuid8 writes.
+func parseUUID(s string) (u [16]byte, ok bool) {
+	if len(s) != 36 || s[8] != '-' || s[13] != '-' || s[18] != '-' || s[23] != '-' {
+		return u, false
+	}
+	var digits [32]byte
+	copy(digits[0:], s[0:8])
+	copy(digits[8:], s[9:13])
+	copy(digits[12:], s[14:18])
+	copy(digits[16:], s[19:23])
+	copy(digits[20:], s[24:36])
+	_, err := hex.Decode(u[:], digits[:])
+	return u, err == nil
+}
+
 // uuid8 sets the version and variant bits of RFC 9562 and formats.
 func uuid8(u [16]byte) string {
 	u[6] = u[6]&0x0f | 0x80

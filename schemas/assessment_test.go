@@ -81,6 +81,23 @@ func TestAssessmentGUID_FollowsFromTheLogAlone(t *testing.T) {
 	}
 }
 
+// TestCloudEventID_AsManyAsThereAreGUIDs: ids of one type and of two never meet.
+func TestCloudEventID_AsManyAsThereAreGUIDs(t *testing.T) {
+	ids := map[string]bool{}
+	for offset := range int64(20_000) {
+		guid := schemas.AssessmentGUID(1, int32(offset%3), offset/3, &schemas.Event{ID: "a"})
+		ids[guid], ids[schemas.CloudEventID(guid, schemas.OperationPending)], ids[schemas.CloudEventID(guid, schemas.OperationCompleted)] = true, true, true
+	}
+	if len(ids) != 3*20_000 {
+		t.Errorf("%d of 60000 guids and ids are distinct", len(ids))
+	}
+	for _, bad := range []string{"", "0001", "00010011-286e-8e6d-adac-8082706637d", "00010011-286e-8e6d-adac-8082706637dx", "00010011x286e-8e6d-adac-8082706637dd", "0001001g-286e-8e6d-adac-8082706637dd"} {
+		if id := schemas.CloudEventID(bad, schemas.OperationPending); id != "" {
+			t.Errorf("id of %q: %q", bad, id)
+		}
+	}
+}
+
 // TestCloudEventID_OnePerTypeAndNeverTheGUID: pending and completed of one assessment are two events.
 func TestCloudEventID_OnePerTypeAndNeverTheGUID(t *testing.T) {
 	guid := schemas.AssessmentGUID(1, 2, 0, &schemas.Event{ID: "a"})
@@ -90,5 +107,8 @@ func TestCloudEventID_OnePerTypeAndNeverTheGUID(t *testing.T) {
 	}
 	if schemas.CloudEventID(guid, schemas.OperationPending) != pending {
 		t.Error("the id changes from call to call")
+	}
+	if want := "1e06fdd7-e25f-8ae9-a9ce-653df98977ca"; schemas.CloudEventID("00010011-286e-8e6d-adac-8082706637dd", schemas.OperationPending) != want {
+		t.Errorf("%s, was %s: a consumer would take a retry for a second event", schemas.CloudEventID("00010011-286e-8e6d-adac-8082706637dd", schemas.OperationPending), want)
 	}
 }

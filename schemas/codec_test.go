@@ -11,6 +11,8 @@ import (
 	"runtime"
 	"testing"
 
+	"github.com/twmb/avro"
+
 	"github.com/streamgauge/streamgauge/schemas"
 )
 
@@ -18,14 +20,15 @@ import (
 type form struct {
 	name   string
 	golden []byte
+	oracle *avro.Schema // the library on the published schema
 	fresh  func() any
 	decode func(b []byte, v any) error
 	append func(v any) ([]byte, error)
 }
 
-func formOf[T any](t testing.TB, name string, c schemas.Codec[T]) form {
+func formOf[T any](t testing.TB, name string, c *schemas.Codec[T]) form {
 	return form{
-		name: name, golden: readHex(t, filepath.Join("testdata", name+".hex")),
+		name: name, golden: readHex(t, filepath.Join("testdata", name+".hex")), oracle: oracle(t, name),
 		fresh:  func() any { return new(T) },
 		decode: func(b []byte, v any) error { return c.Decode(b, v.(*T)) },
 		append: func(v any) ([]byte, error) { return c.Append(nil, v.(*T)) },
@@ -51,6 +54,13 @@ func TestCodec_RefusesForeignAndBrokenBytes(t *testing.T) {
 		}
 		if f.decode(append(bytes.Clone(f.golden), 0), f.fresh()) == nil {
 			t.Errorf("%s: took a byte behind the value", f.name)
+		}
+		for i := range 10 { // another schema's fingerprint before a good body
+			b := bytes.Clone(f.golden)
+			b[i] ^= 1
+			if f.decode(b, f.fresh()) == nil {
+				t.Errorf("%s: took the header %x", f.name, b[:10])
+			}
 		}
 		for _, g := range all {
 			if g.name != f.name && f.decode(g.golden, f.fresh()) == nil {
@@ -132,7 +142,7 @@ func TestCodec_ResetValuesEncodeAsEmpty(t *testing.T) {
 	}
 }
 
-func encode[T any](t *testing.T, c schemas.Codec[T], v *T) []byte {
+func encode[T any](t *testing.T, c *schemas.Codec[T], v *T) []byte {
 	t.Helper()
 	b, err := c.Append(nil, v)
 	if err != nil {
@@ -166,7 +176,8 @@ func TestCodec_HostileLengthsAskForLittleMemory(t *testing.T) {
 	}
 }
 
-// FuzzCodec: any bytes give an error or a value that encodes to bytes which decode to the same value.
+// FuzzCodec: any bytes give an error, and the library's too, or the library's value, which encodes to the library's bytes; these decode to
+// the same value.
 func FuzzCodec(f *testing.F) {
 	all := forms(f)
 	for i, x := range all {
@@ -175,13 +186,19 @@ func FuzzCodec(f *testing.F) {
 	f.Fuzz(func(t *testing.T, which uint8, body []byte) {
 		x := all[int(which)%len(all)]
 		_ = x.decode(body, x.fresh())
+		whole := append(bytes.Clone(x.golden[:10]), body...)
 		v := x.fresh()
-		if x.decode(append(bytes.Clone(x.golden[:10]), body...), v) != nil {
+		err := x.decode(whole, v)
+		x.holdDecoded(t, whole, v, err)
+		if err != nil {
 			return
 		}
 		b, err := x.append(v)
 		if err != nil {
 			t.Fatalf("decoded %+v, which cannot be encoded: %v", v, err)
+		}
+		if want := must(x.oracle.AppendSingleObject(nil, v)); !bytes.Equal(b, want) {
+			t.Fatalf("encoded\n %x\nthe library\n %x", b, want)
 		}
 		again := x.fresh()
 		if err := x.decode(b, again); err != nil {

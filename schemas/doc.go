@@ -11,5 +11,5 @@
 //
 // The way of one value: an input record becomes an Event (event.go, field.go, money.go), the event a Fact (fact.go) and a CloudEvent
 // (assessment.go, cloudevent.go), or a Rejection. topic.go joins topics, types and the Avro schemas in wire/, which a test holds
-// against the Go types.
+// against the Go types; encode.go and decode.go are the hot path's own way to the same bytes.
 package schemas

@@ -10,7 +10,7 @@ const (
 	KindPayment          // a payment initiated or received by the customer
 	KindTransaction      // a transaction of a team's own payload
 	KindRecord           // a change of the customer's profile; reserved
-	KindStateChange      // a transaction's state moved; reserved
+	KindStateChange      // an event's state moved: Event.ID and Side name it, Event.State is the state as of Event.Time
 	KindDecision         // a human decided an assessment; reserved
 	KindFinding          // a retrospective job judged the customer; reserved
 	KindControl          // a new configuration begins here; no customer
@@ -24,7 +24,7 @@ func (k Kind) String() string { return enumName(Kinds, int(k)) }
 
 // Supported reports whether this version of the engine takes the kind; the others are rejected as unsupported_kind.
 func (k Kind) Supported() bool {
-	return k == KindPayment || k == KindTransaction || k == KindControl
+	return k == KindPayment || k == KindTransaction || k == KindStateChange || k == KindControl
 }
 
 // Side is the own customer's part in the event.

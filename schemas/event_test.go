@@ -1,6 +1,7 @@
 package schemas_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -59,9 +60,32 @@ func TestPast_HoldsWhatTheEventGave(t *testing.T) {
 			}
 		}
 	}
+	if got := fmt.Sprint(p.Attributes); got != fmt.Sprint(whole.Attributes) {
+		t.Errorf("attributes %s of %v", got, whole.Attributes)
+	}
 	p.Set(schemas.FieldType, "x")
 	if v, ok := p.Get(schemas.FieldType); v != "x" || !ok {
 		t.Errorf("set type: %q, %t", v, ok)
+	}
+}
+
+func TestAttr_IsFoundAmongAnyNumber(t *testing.T) {
+	var e schemas.Event
+	for n := range 9 {
+		var p schemas.Past
+		p.Of(&e, 0, false)
+		for i := range 2*n + 1 { // the odd ones are there
+			name := string(rune('a' + i))
+			v, ok := e.Attr(name)
+			if w, also := p.Attr(name); w != v || also != ok {
+				t.Errorf("%s of %d: the past event has %q, %t, the event %q, %t", name, n, w, also, v, ok)
+			}
+			if want := i%2 == 1; ok != want || ok && v != name+name {
+				t.Errorf("%s of %d: %q, %t", name, n, v, ok)
+			}
+		}
+		name := string(rune('a' + 2*n + 1))
+		e.Attributes = append(e.Attributes, schemas.Attribute{Name: name, Value: name + name})
 	}
 }
 
@@ -69,7 +93,7 @@ func TestPast_HoldsWhatTheEventGave(t *testing.T) {
 func TestKind_UnknownAndReservedAreNotTaken(t *testing.T) {
 	for k := range 256 {
 		kind := schemas.Kind(k)
-		want := kind == schemas.KindPayment || kind == schemas.KindTransaction || kind == schemas.KindControl
+		want := kind == schemas.KindPayment || kind == schemas.KindTransaction || kind == schemas.KindStateChange || kind == schemas.KindControl
 		if kind.Supported() != want {
 			t.Errorf("%s: supported %t", kind, kind.Supported())
 		}

@@ -59,7 +59,7 @@ func TestCodec_GoldenBytesAreKept(t *testing.T) {
 	golden(t, "snapshot", schemas.Configurations.Codec, wholeSnapshot())
 }
 
-func golden[T any](t *testing.T, name string, codec schemas.Codec[T], v T) {
+func golden[T any](t *testing.T, name string, codec *schemas.Codec[T], v T) {
 	t.Helper()
 	everyFieldIsSet(t, name, reflect.ValueOf(v))
 	got, err := codec.Append([]byte("before"), &v)

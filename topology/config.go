@@ -47,13 +47,26 @@ type Kafka struct {
 	StartupWait Duration `yaml:"startup_wait"` // how long run tries to reach the servers before it gives up
 }
 
-// Redis says where the window store is.
+// Redis says where the window store is: a database, or a Cluster, that nobody else puts keys into.
 type Redis struct {
-	Address  string `yaml:"address"` // host:port
-	Database int    `yaml:"database"`
-	Username string `yaml:"username"`
-	Password string `yaml:"password"`
+	Address   string   `yaml:"address"`   // host:port
+	Addresses []string `yaml:"addresses"` // instead of it: some nodes of a Cluster, any
+	Cluster   bool     `yaml:"cluster"`   // false: asked of the first node that answers
+	Database  int      `yaml:"database"`  // of a single Redis; a Cluster has none but 0
+	Username  string   `yaml:"username"`
+	Password  string   `yaml:"password"`
 }
+
+// Nodes are the addresses, whichever key gave them.
+func (r *Redis) Nodes() []string {
+	if len(r.Addresses) > 0 {
+		return r.Addresses
+	}
+	return []string{r.Address}
+}
+
+// defaultRedis is where a file that says nothing looks.
+const defaultRedis = "127.0.0.1:6379"
 
 // House says where ClickHouse is; an empty URL switches the archive off.
 type House struct {
@@ -72,6 +85,7 @@ type Monitor struct {
 	MaxPoll    int      `yaml:"max_poll"`    // records in one transaction at the most
 	FlushEvery Duration `yaml:"flush_every"` // how long a changed customer waits for the window store: what a restart replays
 	FlushAt    int      `yaml:"flush_at"`    // changed customers that do not wait
+	EndOnHalt  bool     `yaml:"end_on_halt"` // end the process with the first partition that halts; false: its others go on, and it is reported every minute
 }
 
 // Duration is a time.Duration that YAML writes as text: 250ms, 72h.
@@ -101,7 +115,7 @@ func DefaultConfig() Config {
 			{Name: "transactions", Team: "default", Topic: "transactions", Format: "flat"},
 		},
 		Kafka:      Kafka{Brokers: []string{"127.0.0.1:9092"}, Partitions: 8, Replication: 1, MinInSync: 1, EventsKept: Duration(7 * 24 * time.Hour), StartupWait: Duration(30 * time.Second)},
-		Redis:      Redis{Address: "127.0.0.1:6379"},
+		Redis:      Redis{Address: defaultRedis},
 		ClickHouse: House{Database: "streamgauge"},
 		Intake:     Intake{Workers: 2},
 		Monitor:    Monitor{Lanes: 4, MaxPoll: 4000, FlushEvery: Duration(250 * time.Millisecond), FlushAt: 2000},
@@ -172,10 +186,7 @@ func (c *Config) Check() error {
 	if c.Kafka.StartupWait < 0 {
 		bad("kafka.startup_wait: %s is negative", time.Duration(c.Kafka.StartupWait))
 	}
-	if !hostPort(c.Redis.Address) {
-		bad("redis.address: %q is not host:port", c.Redis.Address)
-	}
-	between("redis.database", c.Redis.Database, 0, 1<<16)
+	c.Redis.check(bad)
 	if c.ClickHouse.URL != "" {
 		u, err := url.Parse(c.ClickHouse.URL)
 		if err != nil || u.Host == "" || !slices.Contains([]string{"http", "https", "clickhouse", "tcp"}, u.Scheme) {
@@ -193,6 +204,34 @@ func (c *Config) Check() error {
 		bad("monitor.flush_every: %s is not between 1ns and 1m", time.Duration(c.Monitor.FlushEvery))
 	}
 	return errors.Join(errs...)
+}
+
+// maxRedisDatabase is more than any Redis is configured with.
+const maxRedisDatabase = 1 << 16
+
+func (r *Redis) check(bad func(format string, args ...any)) {
+	if !hostPort(r.Address) {
+		bad("redis.address: %q is not host:port", r.Address)
+	}
+	if len(r.Addresses) > 0 && r.Address != defaultRedis && r.Address != "" {
+		bad("redis.address: %q stands beside redis.addresses: give one of the two", r.Address)
+	}
+	seen := map[string]bool{}
+	for _, a := range r.Addresses {
+		switch {
+		case !hostPort(a):
+			bad("redis.addresses: %q is not host:port", a)
+		case seen[a]:
+			bad("redis.addresses: %q is given twice", a)
+		}
+		seen[a] = true
+	}
+	switch {
+	case r.Database < 0 || r.Database > maxRedisDatabase:
+		bad("redis.database: %d is not between 0 and %d", r.Database, maxRedisDatabase)
+	case r.Database != 0 && r.Cluster:
+		bad("redis.database: %d with redis.cluster: a Cluster has none but 0", r.Database)
+	}
 }
 
 // OperatorSources are the sources as intake's operators take them.

@@ -46,6 +46,30 @@ shards: 3
 	}
 }
 
+func TestParseConfig_RedisIsOneAddressOrSomeNodesOfACluster(t *testing.T) {
+	for text, want := range map[string]string{
+		"redis: {}":                                  "127.0.0.1:6379",
+		"redis: {address: \"r:1\"}":                  "r:1",
+		"redis: {addresses: [\"r:1\"]}":              "r:1",
+		"redis: {addresses: [\"r:1\", \"r:2\"]}":     "r:1 r:2",
+		"redis: {address: \"r:1\", cluster: true}":   "r:1",
+		"redis: {addresses: [\"r:1\"], database: 3}": "r:1",
+	} {
+		c, err := topology.ParseConfig([]byte(text))
+		if got := strings.Join(c.Redis.Nodes(), " "); err != nil || got != want {
+			t.Errorf("%s: nodes %q, error %v, want %q", text, got, err, want)
+		}
+	}
+	_, err := topology.ParseConfig([]byte(`redis: {address: "r:1", addresses: ["r:1", "r:1", "r:0", "r"], cluster: true, database: 3}`))
+	for _, part := range []string{
+		`redis.address: "r:1" stands beside redis.addresses`, `redis.addresses: "r:1" is given twice`, `redis.addresses: "r:0" is not`, `redis.addresses: "r" is not`, "redis.database: 3 with redis.cluster",
+	} {
+		if err == nil || !strings.Contains(err.Error(), part) {
+			t.Errorf("%q is not in:\n%v", part, err)
+		}
+	}
+}
+
 func TestParseConfig_ADurationWithoutAUnitIsAMistakeThatShowsHow(t *testing.T) {
 	_, err := topology.ParseConfig([]byte("kafka: {startup_wait: 30}"))
 	if err == nil || !strings.Contains(err.Error(), `"30"`) || !strings.Contains(err.Error(), "30s") {

@@ -69,6 +69,9 @@ func appendVerdicts(b []byte, f *schemas.Fact) []byte {
 		b = append(b, h.Level.String()...)
 		b = append(b, `","shadow":`...)
 		b = strconv.AppendBool(b, h.Shadow)
+		if h.AtWatermark {
+			b = append(b, `,"at_watermark":true`...)
+		}
 		b = append(b, `,"reason":`...)
 		b = schemas.AppendJSONString(b, h.Reason)
 		b = append(b, `,"values":{`...)

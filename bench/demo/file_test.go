@@ -9,7 +9,19 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/streamgauge/streamgauge/schemas"
 )
+
+// TestFactLine_SaysAtWatermarkWhereItIsAndNothingElsewhere: facts of events in order keep the keys that they always had.
+func TestFactLine_SaysAtWatermarkWhereItIsAndNothingElsewhere(t *testing.T) {
+	f := schemas.Fact{Outcome: schemas.Assessed, Hits: []schemas.HitExplained{{Rule: "A", Level: schemas.LevelLow, Reason: "a"}, {Rule: "B", Level: schemas.LevelHigh, AtWatermark: true, Reason: "b"}}}
+	line := string(appendFactLine(nil, 1, &f))
+	if want := `"hits":[{"rule":"A","level":"LOW","shadow":false,"reason":"a","values":{}},{"rule":"B","level":"HIGH","shadow":false,"at_watermark":true,"reason":"b","values":{}}]`; !strings.Contains(line, want) {
+		t.Errorf("got %s, want in it %s", line, want)
+	}
+	object(t, line)
+}
 
 // TestFile_FactLineHasTheDocumentedShape holds whole lines, keys and forms of values, against what the README promises.
 func TestFile_FactLineHasTheDocumentedShape(t *testing.T) {
@@ -36,7 +48,7 @@ func TestFile_FactLineHasTheDocumentedShape(t *testing.T) {
 	want := []string{
 		`{"line":1,"id":"16","customer":"596","time":"2018-04-01T00:00:31Z","kind":"payment","outcome":"assessed","late":false,"level":"NONE","rules":{"VEL_OUT":"NO_HIT","CHANNEL":"ND"},"features":{"c_n1":"1","c_sum1":"57.16","paid_out":"57.16","mean":"57.16"}}`,
 		`{"line":2,"id":"17","customer":"596","time":"2018-04-01T00:00:31.250Z","kind":"transaction","outcome":"assessed","late":false,"level":"MEDIUM","rules":{"VEL_OUT":"HIT"},"features":{"c_n1":"2","c_sum1":"57.159999","paid_out":"57.16","mean":"57.16"},"hits":[{"rule":"VEL_OUT","level":"MEDIUM","shadow":false,"reason":"2 within a day","values":{"feature.c_n1":"2"}}]}`,
-		`{"line":4,"id":"18","customer":"596","time":"2018-03-31T12:00:00Z","kind":"payment","outcome":"assessed","late":true,"level":"LOW","rules":{"VEL_OUT":"NO_HIT","CHANNEL":"HIT"},"features":{"c_n1":"1","c_sum1":"0","paid_out":"0"},"hits":[{"rule":"CHANNEL","level":"LOW","shadow":false,"reason":"pos","values":{"channel":"pos"}}]}`,
+		`{"line":4,"id":"18","customer":"596","time":"2018-03-31T12:00:00Z","kind":"payment","outcome":"assessed","late":true,"level":"MEDIUM","rules":{"VEL_OUT":"HIT","CHANNEL":"HIT"},"features":{"c_n1":"1","c_sum1":"0","paid_out":"0"},"hits":[{"rule":"VEL_OUT","level":"MEDIUM","shadow":false,"at_watermark":true,"reason":"3 within a day","values":{"feature.c_n1":"3"}},{"rule":"CHANNEL","level":"LOW","shadow":false,"reason":"pos","values":{"channel":"pos"}}]}`,
 		`{"line":5,"id":"16","customer":"596","time":"2018-04-01T00:00:31Z","kind":"payment","outcome":"rejected","reason":"conflict","late":true}`,
 		`{"line":6,"id":"19","customer":"596","time":"2018-04-01T00:00:31Z","kind":"payment","outcome":"assessed","late":true,"level":"MEDIUM","rules":{"VEL_OUT":"HIT","CHANNEL":"ND"},"features":{"c_n1":"3","c_sum1":"100000057.16","paid_out":"100000057.16","mean":"50000028.58"},"hits":[{"rule":"VEL_OUT","level":"MEDIUM","shadow":false,"reason":"3 within a day","values":{"feature.c_n1":"3"}}]}`,
 		`{"line":7,"id":"20","customer":"596","time":"2018-03-01T00:00:31Z","kind":"payment","outcome":"rejected","reason":"beyond_retention","late":true}`,

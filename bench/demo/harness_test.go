@@ -40,11 +40,12 @@ type factLine struct {
 	Rules    map[string]string `json:"rules"`
 	Features map[string]string `json:"features"`
 	Hits     []struct {
-		Rule   string            `json:"rule"`
-		Level  string            `json:"level"`
-		Shadow bool              `json:"shadow"`
-		Reason string            `json:"reason"`
-		Values map[string]string `json:"values"`
+		Rule        string            `json:"rule"`
+		Level       string            `json:"level"`
+		Shadow      bool              `json:"shadow"`
+		AtWatermark bool              `json:"at_watermark"`
+		Reason      string            `json:"reason"`
+		Values      map[string]string `json:"values"`
 	} `json:"hits"`
 }
 

@@ -30,6 +30,8 @@ type verdict struct {
 	outcome, reason string
 	late            bool
 	rule            string // of a rule c_n1 ≥ 3
+	count           string // c_n1 where the rule fired
+	atWatermark     bool   // it fired only at the customer's newest time
 	features        map[string]string
 }
 
@@ -62,22 +64,32 @@ func (m *naive) judge(t *testing.T, p payment) (v verdict) {
 		if from < watermark-naiveRetained {
 			continue // the window reaches below what is retained
 		}
-		n, sum := 0, int64(0)
-		for _, x := range m.accepted {
-			if x.customer == p.customer && x.seconds > from && x.seconds <= p.seconds {
-				n, sum = n+1, sum+x.cents
-			}
-		}
+		n, sum := m.window(p.customer, from, p.seconds)
 		v.features[fmt.Sprintf("c_n%d", days)] = strconv.Itoa(n)
 		v.features[fmt.Sprintf("c_sum%d", days)] = hundredths(t, strconv.FormatInt(sum, 10))
 		if days == 1 {
 			v.rule = "NO_HIT"
 			if n >= 3 {
-				v.rule = "HIT"
+				v.rule, v.count = "HIT", strconv.Itoa(n)
 			}
 		}
 	}
+	if v.rule != "HIT" && p.seconds < watermark && p.seconds > watermark-86400 { // late, and the newest day holds it
+		if n, _ := m.window(p.customer, watermark-86400, watermark); n >= 3 {
+			v.rule, v.count, v.atWatermark = "HIT", strconv.Itoa(n), true
+		}
+	}
 	return v
+}
+
+// window is the number and the cents of the customer's accepted payments in (from, to].
+func (m *naive) window(customer string, from, to int64) (n int, sum int64) {
+	for _, x := range m.accepted {
+		if x.customer == customer && x.seconds > from && x.seconds <= to {
+			n, sum = n+1, sum+x.cents
+		}
+	}
+	return n, sum
 }
 
 // naiveRules are the model's.
@@ -168,7 +180,7 @@ func TestFile_AnyArrivalOrderIsWhatTheNaiveModelSays(t *testing.T) {
 					t.Errorf("no line became %s: nothing was tried", must)
 				}
 			}
-			if late := c.name == "whole" || c.name == "by up to 33 days"; late && (seen["beyond_retention"] == 0 || seen["ND"] == 0 || seen["late"] == 0) {
+			if late := c.name == "whole" || c.name == "by up to 33 days"; late && (seen["beyond_retention"] == 0 || seen["ND"] == 0 || seen["late"] == 0 || seen["at watermark"] == 0) {
 				t.Errorf("%v: nothing was late enough", seen)
 			}
 		})
@@ -185,7 +197,7 @@ func compareNaive(t *testing.T, p payment, f *factLine, line int, want verdict, 
 	}
 	if same && len(f.Hits) == 1 {
 		h := &f.Hits[0]
-		same = h.Rule == "THREE" && h.Level == "HIGH" && !h.Shadow && h.Reason == want.features["c_n1"]+" a day" && h.Values["feature.c_n1"] == want.features["c_n1"]
+		same = h.Rule == "THREE" && h.Level == "HIGH" && !h.Shadow && h.AtWatermark == want.atWatermark && h.Reason == want.count+" a day" && h.Values["feature.c_n1"] == want.count
 	}
 	if !same {
 		t.Errorf("line %d %+v\n got %+v\nwant %+v", line, p, *f, want)
@@ -195,5 +207,8 @@ func compareNaive(t *testing.T, p payment, f *factLine, line int, want verdict, 
 	seen[want.rule]++
 	if want.late {
 		seen["late"]++
+	}
+	if want.atWatermark {
+		seen["at watermark"]++
 	}
 }

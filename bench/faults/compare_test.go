@@ -28,11 +28,11 @@ func oracleConfig(t *testing.T) oracle.Config {
 		t.Fatal(err)
 	}
 	c := oracle.Default()
-	c.Retention = set.Plan.Retention
+	c.Retention, c.Rejections = set.Plan.Retention, true
 	return c
 }
 
-// compare holds every record of topic events, every fact and every result against the oracle. The options say how to reach the broker.
+// compare holds every record of topic events, every fact, every result and every rejection by monitor against the oracle. The options say how to reach the broker.
 func compare(ctx context.Context, t *testing.T, opts ...kgo.Opt) oracle.Report {
 	t.Helper()
 	checker, err := oracle.NewChecker(oracleConfig(t))
@@ -53,6 +53,14 @@ func compare(ctx context.Context, t *testing.T, opts ...kgo.Opt) oracle.Report {
 		checker.Fact(&f)
 	}, opts...)
 	read(ctx, t, schemas.OperationRealtime, func(r *kgo.Record) { checker.Result(resultOf(r)) }, opts...)
+	read(ctx, t, schemas.RejectedRecords.Name, func(r *kgo.Record) {
+		var j schemas.Rejection
+		if err := schemas.RejectedRecords.Codec.Decode(r.Value, &j); err != nil {
+			t.Errorf("rejection at partition %d offset %d: %v", r.Partition, r.Offset, err)
+			return
+		}
+		checker.Rejection(&j)
+	}, opts...)
 	report := checker.Report()
 	if !report.Exact() {
 		t.Errorf("not exact:\n%s", report.String())

@@ -33,28 +33,36 @@ type installation struct {
 	ctx     context.Context // ends with the test's patience, or with a process that ended by itself
 	broken  context.CancelCauseFunc
 	binary  string
+	brokers []string // as the test's own clients reach them; the processes may be told proxies' addresses
 	config  topology.Config
 	topo    *topology.Topology
 	file    string // the configuration
-	log     string // what all its processes wrote to standard error
+	log     string // what its processes write to standard error; those of ordinal N > 0 to another file, .N behind it
 	cl      *kgo.Client
 	admin   *kadm.Client
 	redis   *redis.Client
-	running *instance // the latest one; nil before the first
+	running *instance                           // the latest one; nil before the first
+	excused func(ordinal int, p *instance) bool // whether a process may have ended by itself; nil: none may
 }
 
 // install makes an installation on the servers that the environment names. The test must end within patience.
 func install(t *testing.T, patience time.Duration, change func(*topology.Config)) *installation {
 	t.Helper()
-	brokers, address := os.Getenv("STREAMGAUGE_TEST_KAFKA"), os.Getenv("STREAMGAUGE_TEST_REDIS")
+	return installOn(t, "STREAMGAUGE_TEST_KAFKA", patience, change)
+}
+
+// installOn is install on the Kafka that a variable names.
+func installOn(t *testing.T, variable string, patience time.Duration, change func(*topology.Config)) *installation {
+	t.Helper()
+	brokers, address := os.Getenv(variable), os.Getenv("STREAMGAUGE_TEST_REDIS")
 	if brokers == "" || address == "" {
-		t.Skip("STREAMGAUGE_TEST_KAFKA and STREAMGAUGE_TEST_REDIS name no servers: make test-servers starts a fresh pair")
+		t.Skipf("%s and STREAMGAUGE_TEST_REDIS name no servers: make test-servers starts fresh ones", variable)
 	}
-	in := &installation{t: t, config: topology.DefaultConfig(), binary: build(t)}
+	in := &installation{t: t, config: topology.DefaultConfig(), binary: build(t), brokers: strings.Split(brokers, ",")}
 	ctx, cancel := context.WithTimeoutCause(t.Context(), patience, fmt.Errorf("not done within %s", patience))
 	t.Cleanup(cancel)
 	in.ctx, in.broken = context.WithCancelCause(ctx)
-	in.config.Kafka.Brokers, in.config.Redis.Address, in.config.Redis.Database = strings.Split(brokers, ","), address, redisDatabase
+	in.config.Kafka.Brokers, in.config.Redis.Address, in.config.Redis.Database = in.brokers, address, redisDatabase
 	if change != nil {
 		change(&in.config)
 	}
@@ -79,7 +87,7 @@ func install(t *testing.T, patience time.Duration, change func(*topology.Config)
 // configure writes the configuration file.
 func (in *installation) configure() {
 	in.t.Helper()
-	dir := in.t.TempDir()
+	dir := in.t.ArtifactDir()
 	in.file, in.log = filepath.Join(dir, "streamgauge.yaml"), filepath.Join(dir, "streamgauge.log")
 	text, err := yaml.Marshal(&in.config)
 	if err == nil {
@@ -92,7 +100,7 @@ func (in *installation) configure() {
 
 // reach says how a test's own clients reach the broker.
 func (in *installation) reach() []kgo.Opt {
-	return []kgo.Opt{kgo.SeedBrokers(in.config.Kafka.Brokers...)}
+	return []kgo.Opt{kgo.SeedBrokers(in.brokers...)}
 }
 
 // topics are those of the product that the broker has.
@@ -102,7 +110,7 @@ func (in *installation) topics() (there []string) {
 	defer cancel()
 	all, err := in.admin.ListTopics(ctx)
 	if err != nil {
-		in.t.Fatalf("kafka at %v: %v", in.config.Kafka.Brokers, err)
+		in.t.Fatalf("kafka at %v: %v", in.brokers, err)
 	}
 	for _, x := range in.topo.Topics {
 		if all.Has(x.Name) {
@@ -205,7 +213,7 @@ func (in *installation) lag(stage string) (sum int64) {
 // levelWithWindows holds every partition's marker in the window store against what the group has committed.
 func (in *installation) levelWithWindows() {
 	in.t.Helper()
-	windows := store.NewRedis(in.redis, in.config.Generation)
+	windows := store.NewRedis(in.redis, in.config.Generation, in.config.Kafka.Partitions)
 	got, err := in.admin.FetchOffsets(in.ctx, in.topo.Stage(topology.StageMonitor).Group)
 	if err != nil {
 		in.t.Fatal(err)

@@ -2,9 +2,11 @@ package faults
 
 import (
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -56,6 +58,8 @@ func build(t *testing.T) string {
 type instance struct {
 	in    *installation
 	cmd   *exec.Cmd
+	said  string // file of what it says
+	from  int64  // where in it
 	began time.Time
 	meant atomic.Bool   // its end is ours
 	gone  chan struct{} // closed when it has ended
@@ -64,26 +68,49 @@ type instance struct {
 // start starts a process. One that ends by itself ends the test.
 func (in *installation) start() *instance {
 	in.t.Helper()
-	log, err := os.OpenFile(in.log, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+	in.running = in.startAs(0)
+	return in.running
+}
+
+// startAs starts the replica with an ordinal.
+func (in *installation) startAs(ordinal int) *instance {
+	in.t.Helper()
+	file := in.log
+	if ordinal > 0 {
+		file += "." + strconv.Itoa(ordinal)
+	}
+	log, err := os.OpenFile(file, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
 	if err != nil {
 		in.t.Fatal(err)
 	}
 	defer log.Close()
-	p := &instance{in: in, cmd: exec.Command(in.binary, "run", "--config", in.file), began: time.Now(), gone: make(chan struct{})}
+	from, err := log.Seek(0, io.SeekEnd)
+	if err != nil {
+		in.t.Fatal(err)
+	}
+	p := &instance{in: in, said: file, from: from, cmd: exec.Command(in.binary, "run", "--config", in.file), began: time.Now(), gone: make(chan struct{})}
 	p.cmd.Stdout, p.cmd.Stderr = log, log
-	p.cmd.Env = append(os.Environ(), "STREAMGAUGE_ORDINAL=", "STREAMGAUGE_CONFIG=")
+	p.cmd.Env = append(os.Environ(), "STREAMGAUGE_ORDINAL="+strconv.Itoa(ordinal), "STREAMGAUGE_CONFIG=")
 	if err := p.cmd.Start(); err != nil {
 		in.t.Fatal(err)
 	}
-	in.running = p
 	go func() {
 		defer close(p.gone)
 		_ = p.cmd.Wait() // the state says it
-		if !p.meant.Load() {
-			in.broken(fmt.Errorf("streamgauge ended by itself after %s: %s", time.Since(p.began).Round(time.Millisecond), p.cmd.ProcessState))
+		if !p.meant.Load() && (in.excused == nil || !in.excused(ordinal, p)) {
+			in.broken(fmt.Errorf("streamgauge, ordinal %d, ended by itself after %s: %s", ordinal, time.Since(p.began).Round(time.Millisecond), p.cmd.ProcessState))
 		}
 	}()
 	return p
+}
+
+// words are what this process, and its twin if it has one, have said so far.
+func (p *instance) words() string {
+	text, err := os.ReadFile(p.said)
+	if err != nil || int64(len(text)) < p.from {
+		return fmt.Sprint(err)
+	}
+	return string(text[p.from:])
 }
 
 // kill is kill -9.

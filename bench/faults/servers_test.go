@@ -100,6 +100,12 @@ func (in *installation) awaitBacklog() {
 // awaitCommit waits until the stage has committed more than before and returns how long after its process's start that was.
 func (in *installation) awaitCommit(stage string, before int64) time.Duration {
 	in.t.Helper()
+	in.awaitMore(stage, before)
+	return time.Since(in.running.began).Round(time.Millisecond)
+}
+
+func (in *installation) awaitMore(stage string, before int64) {
+	in.t.Helper()
 	ctx, cancel := context.WithTimeoutCause(in.ctx, firstCommit, fmt.Errorf("no new commit within %s", firstCommit))
 	defer cancel()
 	await(ctx, in.t, "stage "+stage, func() string {
@@ -108,7 +114,6 @@ func (in *installation) awaitCommit(stage string, before int64) time.Duration {
 		}
 		return ""
 	})
-	return time.Since(in.running.began).Round(time.Millisecond)
 }
 
 // abandonApply leaves in the log what a process leaves that is killed in its very first apply: an open transaction, whose control

@@ -197,11 +197,11 @@ func (s *mortalStore) Load(ctx context.Context, p int32, keys [][]byte) (store.M
 	return s.Store.Load(ctx, p, keys)
 }
 
-func (s *mortalStore) Flush(ctx context.Context, p int32, base, next store.Marker, es []store.Entry) (store.Marker, error) {
+func (s *mortalStore) Flush(ctx context.Context, f *store.Flush) (store.Result, error) {
 	if s.dead.Load() {
-		return store.Marker{}, errors.New("this process is dead")
+		return store.Result{}, errors.New("this process is dead")
 	}
-	return s.Store.Flush(ctx, p, base, next, es)
+	return s.Store.Flush(ctx, f)
 }
 
 // reach says how to reach the broker past all faults.

@@ -7,6 +7,9 @@
 // with repeats, conflicts and broken bytes among them; render.go writes the producers' formats. quality.go says afterwards what was found.
 //
 // The generator knows the formats of the input topics and nothing of the engine: whether its records are understood is the engine's affair.
+//
+// log.go is a second generator with other aims: no bank, but the log of topic events itself, with everything in it that an engine may meet
+// there and no decoder in between (logconfig.go: how much of what; logevent.go: payments and transactions; logstate.go: stateChanges).
 package generator
 
 import "github.com/streamgauge/streamgauge/schemas"

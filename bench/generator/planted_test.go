@@ -66,7 +66,8 @@ func run(t *testing.T, cfg generator.Config) ([]record, []generator.Label) {
 		r.Offset = offsets[r.Partition]
 		r.Event.Origin = schemas.Origin{Topic: e.Topic, Offset: origin}
 		offsets[r.Partition]++
-		log = append(log, record{e, o.Step(&r)})
+		w, _ := o.Step(&r)
+		log = append(log, record{e, w})
 	}
 }
 
@@ -202,7 +203,7 @@ func TestGenerator_NearMissesStayBelowTheThresholdsByThemselves(t *testing.T) {
 			t.Fatal(err)
 		}
 		offset++
-		if w := o.Step(&r); w.Level > schemas.LevelNone {
+		if w, _ := o.Step(&r); w.Level > schemas.LevelNone {
 			t.Errorf("a near miss fired by itself: %+v", w)
 		}
 	}

@@ -12,6 +12,7 @@ const (
 	streamDisorder
 	streamPoison
 	streamPlan // plus the epoch's number in the upper bits
+	streamLog
 )
 
 // random is a PCG stream read by integer arithmetic of our own, so that no change of a library's sampling changes the bytes.

@@ -16,29 +16,35 @@ const maxDifferences = 10
 // Report is what a comparison found. The zero value is a comparison of nothing.
 type Report struct {
 	Records   int // of topic events
-	Compared  int // facts compared with their record
+	Released  int // held stateChanges that records released or let expire: one more fact each
+	Compared  int // facts compared with what they must be
 	Different int // of them, with at least one difference
-	Missing   int // records without a fact
-	Surplus   int // facts without a record, and second facts of one
+	Missing   int // facts that must be and are not
+	Surplus   int // facts that must not be, and second ones
 	Features  int // determinable feature values among the compared
 	Verdicts  int // rule verdicts among the compared
 
-	Results Results
+	Results    Results
+	Rejections Rejections
 
-	Outcomes map[schemas.Outcome]int            // expected, per record
-	Levels   map[schemas.Level]int              // expected, per assessed record
-	Rules    map[string]map[schemas.Verdict]int // expected, per rule
-	First    []string                           // the first differences in words, at most 10
+	Outcomes    map[schemas.Outcome]int            // expected, per fact
+	Reasons     map[string]int                     // expected, per fact that has one
+	Levels      map[schemas.Level]int              // expected, per assessed record
+	Rules       map[string]map[schemas.Verdict]int // expected, per rule
+	AtWatermark map[string]int                     // expected, per rule: hits that only the second evaluation finds
+	First       []string                           // the first differences in words, at most 10
 }
 
-// Exact reports whether every record has its one fact and its one result, as they must be.
+// Exact reports whether every record, and everything that one released, has its one fact, its one result and, where Config.Rejections
+// asks for them, its one rejection, as they must be.
 func (r *Report) Exact() bool {
-	return r.ExactFacts() && r.Results.Missing+r.Results.Surplus+r.Results.Different == 0
+	return r.ExactFacts() && r.Results.Missing+r.Results.Surplus+r.Results.Different == 0 &&
+		r.Rejections.Missing+r.Rejections.Surplus+r.Rejections.Different == 0
 }
 
-// ExactFacts is Exact without the results.
+// ExactFacts is Exact without results and rejections.
 func (r *Report) ExactFacts() bool {
-	return r.Different+r.Missing+r.Surplus == 0 && r.Compared == r.Records
+	return r.Different+r.Missing+r.Surplus == 0 && r.Compared == r.Records+r.Released
 }
 
 func (r *Report) String() string {
@@ -48,29 +54,42 @@ func (r *Report) String() string {
 		s += fmt.Sprintf("; results: %d expected, %d seen, %d missing, %d surplus, %d different",
 			r.Results.Expected, r.Results.Seen, r.Results.Missing, r.Results.Surplus, r.Results.Different)
 	}
+	if r.Rejections.Expected+r.Rejections.Seen > 0 {
+		s += fmt.Sprintf("; rejections: %d expected, %d seen, %d missing, %d surplus, %d different",
+			r.Rejections.Expected, r.Rejections.Seen, r.Rejections.Missing, r.Rejections.Surplus, r.Rejections.Different)
+	}
 	if len(r.First) > 0 {
 		s += "\n  " + strings.Join(r.First, "\n  ")
 	}
 	return s
 }
 
-// place is where a record stands in topic events.
+// place is where a fact's record stands in topic events, and which of its facts it is.
 type place struct {
 	partition int32
 	offset    int64
+	seq       int32
 }
 
-func (p place) String() string { return fmt.Sprintf("partition %d offset %d", p.partition, p.offset) }
+func (p place) String() string {
+	s := fmt.Sprintf("partition %d offset %d", p.partition, p.offset)
+	if p.seq != 0 {
+		s += fmt.Sprintf(" seq %d", p.seq)
+	}
+	return s
+}
 
-// Checker compares a run while it is read: records, facts and results in any interleaving, each partition's records in offset order. It
-// holds a record or fact until its counterpart comes, and of every assessment what its result must be. Not safe for concurrent use.
+// Checker compares a run while it is read: records, facts, results and rejections in any interleaving, each partition's records in offset
+// order. It holds a want or fact until its counterpart comes, of every assessment what its result must be, and of every input record how
+// often monitor rejects it. Not safe for concurrent use.
 type Checker struct {
-	oracle *Oracle
-	wants  map[place]*Want
-	early  map[place]*schemas.Fact
-	met    map[place]struct{} // records whose fact has come
-	guids  map[string]*expectation
-	report Report
+	oracle  *Oracle
+	wants   map[place]*Want
+	early   map[place]*schemas.Fact
+	met     map[place]struct{} // wants whose fact has come
+	guids   map[string]*expectation
+	refused map[schemas.Origin]*refusals
+	report  Report
 }
 
 // NewChecker makes a checker for one run. It fails with every mistake of the configuration at once.
@@ -86,30 +105,34 @@ func NewChecker(cfg Config) (*Checker, error) {
 
 func newChecker() *Checker {
 	return &Checker{
-		wants: map[place]*Want{}, early: map[place]*schemas.Fact{}, met: map[place]struct{}{}, guids: map[string]*expectation{},
-		report: Report{Outcomes: map[schemas.Outcome]int{}, Levels: map[schemas.Level]int{}, Rules: map[string]map[schemas.Verdict]int{}},
+		wants: map[place]*Want{}, early: map[place]*schemas.Fact{}, met: map[place]struct{}{},
+		guids: map[string]*expectation{}, refused: map[schemas.Origin]*refusals{},
+		report: Report{
+			Outcomes: map[schemas.Outcome]int{}, Reasons: map[string]int{}, Levels: map[schemas.Level]int{},
+			Rules: map[string]map[schemas.Verdict]int{}, AtWatermark: map[string]int{},
+		},
 	}
 }
 
 // Record takes the next record of topic events.
 func (c *Checker) Record(r *Record) {
-	w := c.oracle.Step(r)
+	w, released := c.oracle.Step(r)
 	c.want(&w)
+	for i := range released {
+		c.want(&released[i])
+	}
 }
 
 func (c *Checker) want(w *Want) {
-	at := place{w.Partition, w.Offset}
-	c.report.Records++
-	c.report.Outcomes[w.Outcome]++
-	if w.Outcome == schemas.Assessed {
-		c.report.Levels[w.Level]++
-		for _, j := range w.Rules {
-			if c.report.Rules[j.Rule] == nil {
-				c.report.Rules[j.Rule] = map[schemas.Verdict]int{}
-			}
-			c.report.Rules[j.Rule][j.Verdict]++
-		}
+	at := place{w.Partition, w.Offset, w.Seq}
+	c.book(w)
+	switch w.Outcome {
+	case schemas.Assessed:
 		c.expect(w)
+	case schemas.Rejected:
+		if w.rejections {
+			c.refuse(w)
+		}
 	}
 	if f, ok := c.early[at]; ok {
 		delete(c.early, at)
@@ -119,15 +142,41 @@ func (c *Checker) want(w *Want) {
 	c.wants[at] = w
 }
 
+// book counts what is expected.
+func (c *Checker) book(w *Want) {
+	r := &c.report
+	if w.Seq == 0 {
+		r.Records++
+	} else {
+		r.Released++
+	}
+	r.Outcomes[w.Outcome]++
+	if w.Reason != "" {
+		r.Reasons[w.Reason]++
+	}
+	if w.Outcome == schemas.Assessed {
+		r.Levels[w.Level]++
+	}
+	for _, j := range w.Rules {
+		if r.Rules[j.Rule] == nil {
+			r.Rules[j.Rule] = map[schemas.Verdict]int{}
+		}
+		r.Rules[j.Rule][j.Verdict]++
+		if j.AtWatermark {
+			r.AtWatermark[j.Rule]++
+		}
+	}
+}
+
 // Fact takes a fact. It is copied where it must wait.
 func (c *Checker) Fact(f *schemas.Fact) {
-	at := place{f.Partition, f.Offset}
+	at := place{f.Partition, f.Offset, f.Seq}
 	_, met := c.met[at]
 	_, waits := c.early[at]
 	switch w := c.wants[at]; {
 	case met || waits:
 		c.report.Surplus++
-		c.tell("%s: a second fact, seq %d, outcome %s", at, f.Seq, f.Outcome)
+		c.tell("%s: a second fact, outcome %s", at, f.Outcome)
 	case w != nil:
 		delete(c.wants, at)
 		c.compare(at, w, f)
@@ -174,6 +223,7 @@ func (c *Checker) Report() Report {
 	last.report.Missing += len(c.wants)
 	last.report.Surplus += len(c.early)
 	last.count()
+	last.countRefusals()
 	return last.report
 }
 
@@ -183,7 +233,7 @@ func sorted[V any](m map[place]V) []place {
 		places = append(places, at)
 	}
 	slices.SortFunc(places, func(a, b place) int {
-		return cmp.Or(cmp.Compare(a.partition, b.partition), cmp.Compare(a.offset, b.offset))
+		return cmp.Or(cmp.Compare(a.partition, b.partition), cmp.Compare(a.offset, b.offset), cmp.Compare(a.seq, b.seq))
 	})
 	return places
 }
@@ -205,7 +255,8 @@ func Compare(wants iter.Seq[Want], facts iter.Seq[*schemas.Fact]) Report {
 			c.Fact(f)
 		}
 	}
-	clear(c.guids) // results are not part of this comparison
-	c.report.Results = Results{}
+	clear(c.guids) // results and rejections are not part of this comparison
+	clear(c.refused)
+	c.report.Results, c.report.Rejections = Results{}, Rejections{}
 	return c.Report()
 }

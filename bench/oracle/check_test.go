@@ -10,7 +10,7 @@ import (
 
 // factOf is the fact that satisfies a want.
 func factOf(w *Want) *schemas.Fact {
-	f := &schemas.Fact{Generation: 1, Partition: w.Partition, Offset: w.Offset, Appended: w.Appended, Event: w.Event, Outcome: w.Outcome, Reason: w.Reason, Late: w.Late}
+	f := &schemas.Fact{Generation: 1, Partition: w.Partition, Offset: w.Offset, Seq: w.Seq, Appended: w.Appended, Event: w.Event, Outcome: w.Outcome, Reason: w.Reason, Late: w.Late}
 	if w.Outcome != schemas.Assessed {
 		return f
 	}
@@ -23,7 +23,7 @@ func factOf(w *Want) *schemas.Fact {
 	for _, j := range w.Rules {
 		f.Rules = append(f.Rules, schemas.RuleVerdict{Rule: j.Rule, Verdict: j.Verdict})
 		if j.Verdict == schemas.Hit {
-			f.Hits = append(f.Hits, schemas.HitExplained{Rule: j.Rule})
+			f.Hits = append(f.Hits, schemas.HitExplained{Rule: j.Rule, AtWatermark: j.AtWatermark})
 		}
 	}
 	f.InitialLevel, f.Score, f.Stage, f.FinalLevel, f.DecisionType = w.Level, w.Score, schemas.StageDone, w.Level, schemas.Accepted
@@ -42,17 +42,20 @@ func resultOf(w *Want) Result {
 	return r
 }
 
-// sample is a small run with every outcome, a hit, an open assessment and features of which one is not determinable somewhere.
+// sample is a small run with every outcome, hits, one of them at the watermark, an open assessment, features of which one is not
+// determinable somewhere, and two records that release a stateChange each: one applied, one expired.
 func sample(t *testing.T) (cfg Config, records []Record, wants []Want) {
 	t.Helper()
 	cfg = Default()
-	cfg.Retention = 4 * day
+	cfg.Retention, cfg.Once, cfg.Rejections = 4*day, false, true
 	cfg.Features = []Feature{{Name: "n", Func: Count, Window: 4 * day}, {Name: "sum", Func: Sum, Window: hour}}
 	l := newLog(t, cfg)
+	appended := int64(base + 30*day)
 	add := func(e schemas.Event) {
 		e.Origin = schemas.Origin{Topic: "payments", Offset: int64(len(records))}
-		records = append(records, Record{Partition: 2, Offset: int64(len(records)) * 2, Appended: base + 30*day, Event: e})
-		wants = append(wants, l.oracle.Step(&records[len(records)-1]))
+		records = append(records, Record{Partition: 2, Offset: int64(len(records)) * 2, Appended: appended, Event: e})
+		w, released := l.oracle.Step(&records[len(records)-1])
+		wants = append(append(wants, w), released...)
 	}
 	add(schemas.Event{Kind: schemas.KindControl, Control: schemas.Control{Version: 1}})
 	add(pay("a", 0, 30_000))
@@ -63,15 +66,31 @@ func sample(t *testing.T) (cfg Config, records []Record, wants []Want) {
 	add(pay("a", 0, 30_000))
 	add(pay("a", 0, 31_000))
 	add(pay("f", 9*day, 1))
+	add(stateOf("g", 9*day+2, "DECLINED"))
+	add(stateOf("z", 9*day, "SENT"))
+	add(pay("g", 9*day+1, 1))
+	appended += day + 1
+	add(pay("h", 9*day+2, 1))
 	return cfg, records, wants
 }
 
-// checkRun feeds a run to a checker in the given order of kinds.
+// stateOf makes a stateChange at base + at.
+func stateOf(id string, at int64, state string) schemas.Event {
+	e := schemas.Event{Kind: schemas.KindStateChange, Team: "retail", Customer: "c", ID: id, Side: schemas.SideOut, Time: base + at}
+	e.SetText(schemas.FieldState, state)
+	return e
+}
+
+// checkRun feeds a run to a checker in the given order of kinds, with the right rejections.
 func checkRun(t *testing.T, cfg Config, records []Record, facts []*schemas.Fact, results []Result) Report {
 	t.Helper()
 	c, err := NewChecker(cfg)
 	if err != nil {
 		t.Fatal(err)
+	}
+	_, _, wants := sample(t)
+	for _, r := range rejectionsOf(wants) {
+		c.Rejection(&r)
 	}
 	for i := range records {
 		c.Record(&records[i])
@@ -83,6 +102,17 @@ func checkRun(t *testing.T, cfg Config, records []Record, facts []*schemas.Fact,
 		c.Result(&results[i])
 	}
 	return c.Report()
+}
+
+func rejectionsOf(wants []Want) (list []schemas.Rejection) {
+	for i := range wants {
+		if w := &wants[i]; w.Outcome == schemas.Rejected {
+			list = append(list, schemas.Rejection{
+				Origin: w.Event.Origin, Stage: "monitor", Reason: w.Reason, Key: schemas.CustomerKey(nil, w.Event.Team, w.Event.Customer),
+			})
+		}
+	}
+	return list
 }
 
 func answers(wants []Want) (facts []*schemas.Fact, results []Result) {
@@ -99,7 +129,8 @@ func TestChecker_ARightRunIsExactInAnyInterleaving(t *testing.T) {
 	cfg, records, wants := sample(t)
 	facts, results := answers(wants)
 	r := checkRun(t, cfg, records, facts, results)
-	if !r.Exact() || r.Compared != 9 || r.Results.Expected != 6 || r.Outcomes[schemas.Rejected] != 1 || r.Rules["STRUCT_BELOW"][schemas.Hit] != 1 {
+	if !r.Exact() || r.Records != 13 || r.Compared != 15 || r.Results.Expected != 8 || r.Rejections.Seen != 2 || r.Outcomes[schemas.Rejected] != 2 ||
+		r.Outcomes[schemas.Parked] != 2 || r.Rules["STRUCT_BELOW"][schemas.Hit] != 2 || r.AtWatermark["STRUCT_BELOW"] != 1 {
 		t.Fatalf("%s\n%+v", r.String(), r)
 	}
 	c, _ := NewChecker(cfg)
@@ -115,19 +146,25 @@ func TestChecker_ARightRunIsExactInAnyInterleaving(t *testing.T) {
 	for i := range results {
 		c.Result(&results[i])
 	}
-	if r := c.Report(); r.Exact() || r.Surplus != 9 || r.Results.Surplus != 6 {
+	if r := c.Report(); r.Exact() || r.Surplus != 15 || r.Results.Surplus != 8 {
 		t.Errorf("facts and results of no record pass: %s", r.String())
 	}
 	for i := range records {
 		c.Record(&records[i])
 	}
-	if r := c.Report(); !r.Exact() || r.Compared != 9 {
+	if r := c.Report(); r.Exact() || !r.ExactFacts() || r.Rejections.Missing != 2 {
+		t.Errorf("without the rejections: %s", r.String())
+	}
+	for _, r := range rejectionsOf(wants) {
+		c.Rejection(&r)
+	}
+	if r := c.Report(); !r.Exact() || r.Compared != 15 {
 		t.Errorf("facts first: %s", r.String())
 	}
-	if r := Compare(slices.Values(wants), slices.Values(facts)); !r.ExactFacts() || r.Compared != 9 {
+	if r := Compare(slices.Values(wants), slices.Values(facts)); !r.ExactFacts() || r.Compared != 15 {
 		t.Errorf("Compare: %s", r.String())
 	}
-	if r := CheckResults(slices.Values(wants), slices.Values(results)); !r.Exact() || r.Results.Seen != 6 {
+	if r := CheckResults(slices.Values(wants), slices.Values(results)); !r.Exact() || r.Results.Seen != 8 {
 		t.Errorf("CheckResults: %s", r.String())
 	}
 }
@@ -141,6 +178,7 @@ func TestDiff_EveryPlantedFaultIsSeen(t *testing.T) {
 		plant func(*schemas.Fact)
 	}{
 		"generation":          {1, func(f *schemas.Fact) { f.Generation = 2 }},
+		"offset":              {1, func(f *schemas.Fact) { f.Offset++ }},
 		"seq":                 {1, func(f *schemas.Fact) { f.Seq = 1 }},
 		"appended":            {1, func(f *schemas.Fact) { f.Appended++ }},
 		"outcome":             {6, func(f *schemas.Fact) { f.Outcome = schemas.Assessed }},
@@ -163,23 +201,29 @@ func TestDiff_EveryPlantedFaultIsSeen(t *testing.T) {
 		"feature sum: given twice": {2, func(f *schemas.Fact) {
 			f.Features = append(f.Features, f.Features[1])
 		}},
-		"feature z: expected no such":                   {2, func(f *schemas.Fact) { f.Features = append(f.Features, schemas.Feature{Name: "z"}) }},
-		"features: expected in the order":               {2, func(f *schemas.Fact) { f.Features[0], f.Features[1] = f.Features[1], f.Features[0] }},
-		"feature n: expected none":                      {5, func(f *schemas.Fact) { f.Features = append(f.Features, schemas.Feature{Name: "n"}) }},
-		"rule VEL_OUT":                                  {1, func(f *schemas.Fact) { f.Rules[3].Verdict = schemas.Hit }},
-		"rules: expected in the order":                  {1, func(f *schemas.Fact) { f.Rules[0], f.Rules[1] = f.Rules[1], f.Rules[0] }},
-		"rule VEL_OUT: expected NO_HIT, got no verdict": {1, func(f *schemas.Fact) { f.Rules = slices.Delete(f.Rules, 3, 4) }},
-		"rule DORMANT: judged twice":                    {1, func(f *schemas.Fact) { f.Rules = append(f.Rules, f.Rules[0]) }},
-		"rule Z: expected no such":                      {1, func(f *schemas.Fact) { f.Rules = append(f.Rules, schemas.RuleVerdict{Rule: "Z"}) }},
-		"explained hits of rule STRUCT":                 {open, func(f *schemas.Fact) { f.Hits = nil }},
-		"level":                                         {open, func(f *schemas.Fact) { f.InitialLevel = schemas.LevelLow }},
-		"score":                                         {open, func(f *schemas.Fact) { f.Score++ }},
-		"stage":                                         {open, func(f *schemas.Fact) { f.Stage = schemas.StageDone }},
-		"final level":                                   {1, func(f *schemas.Fact) { f.FinalLevel = schemas.LevelExtreme }},
-		"decision":                                      {open, func(f *schemas.Fact) { f.DecisionType = schemas.Accepted }},
-		"features of an event that is not assessed":     {6, func(f *schemas.Fact) { f.Features = make([]schemas.Feature, 1) }},
-		"verdicts on an event that is not assessed":     {6, func(f *schemas.Fact) { f.Rules = make([]schemas.RuleVerdict, 1) }},
-		"hits on an event that is not assessed":         {6, func(f *schemas.Fact) { f.Hits = make([]schemas.HitExplained, 1) }},
+		"feature z: expected no such":                    {2, func(f *schemas.Fact) { f.Features = append(f.Features, schemas.Feature{Name: "z"}) }},
+		"features: expected in the order":                {2, func(f *schemas.Fact) { f.Features[0], f.Features[1] = f.Features[1], f.Features[0] }},
+		"feature n: expected none":                       {5, func(f *schemas.Fact) { f.Features = append(f.Features, schemas.Feature{Name: "n"}) }},
+		"rule VEL_OUT":                                   {1, func(f *schemas.Fact) { f.Rules[3].Verdict = schemas.Hit }},
+		"rules: expected in the order":                   {1, func(f *schemas.Fact) { f.Rules[0], f.Rules[1] = f.Rules[1], f.Rules[0] }},
+		"rule VEL_OUT: expected NO_HIT, got no verdict":  {1, func(f *schemas.Fact) { f.Rules = slices.Delete(f.Rules, 3, 4) }},
+		"rule DORMANT: judged twice":                     {1, func(f *schemas.Fact) { f.Rules = append(f.Rules, f.Rules[0]) }},
+		"rule Z: expected no such":                       {1, func(f *schemas.Fact) { f.Rules = append(f.Rules, schemas.RuleVerdict{Rule: "Z"}) }},
+		"explained hits of rule STRUCT":                  {open, func(f *schemas.Fact) { f.Hits = nil }},
+		"rule STRUCT_BELOW at watermark: expected false": {open, func(f *schemas.Fact) { f.Hits[0].AtWatermark = true }},
+		"rule STRUCT_BELOW at watermark: expected true":  {5, func(f *schemas.Fact) { f.Hits[0].AtWatermark = false }},
+		"level":                             {open, func(f *schemas.Fact) { f.InitialLevel = schemas.LevelLow }},
+		"score":                             {open, func(f *schemas.Fact) { f.Score++ }},
+		"stage":                             {open, func(f *schemas.Fact) { f.Stage = schemas.StageDone }},
+		"final level":                       {1, func(f *schemas.Fact) { f.FinalLevel = schemas.LevelExtreme }},
+		"decision":                          {open, func(f *schemas.Fact) { f.DecisionType = schemas.Accepted }},
+		"seq: expected 1, got 0":            {12, func(f *schemas.Fact) { f.Seq = 0 }},
+		"appended: expected":                {12, func(f *schemas.Fact) { f.Appended-- }},
+		"event.state: expected":             {12, func(f *schemas.Fact) { f.Event.State = "SENT" }},
+		`reason: expected "parked_expired"`: {14, func(f *schemas.Fact) { f.Reason = "" }},
+		"features of an event that is not assessed": {6, func(f *schemas.Fact) { f.Features = make([]schemas.Feature, 1) }},
+		"verdicts on an event that is not assessed": {6, func(f *schemas.Fact) { f.Rules = make([]schemas.RuleVerdict, 1) }},
+		"hits on an event that is not assessed":     {6, func(f *schemas.Fact) { f.Hits = make([]schemas.HitExplained, 1) }},
 	}
 	for name, c := range faults {
 		f := factOf(&wants[c.of])
@@ -218,7 +262,7 @@ func TestChecker_MissingSurplusAndRepeatedAreCounted(t *testing.T) {
 
 	late := facts[5]
 	r := checkRun(t, cfg, records, slices.Delete(slices.Clone(facts), 5, 6), results)
-	if r.Exact() || r.Missing != 1 || r.Compared != 8 || !strings.Contains(r.String(), `partition 2 offset 10, customer "c", event "late": no fact`) {
+	if r.Exact() || r.Missing != 1 || r.Compared != 14 || !strings.Contains(r.String(), `partition 2 offset 10, customer "c", event "late": no fact`) {
 		t.Errorf("a fact is missing: %s", r.String())
 	}
 	r = checkRun(t, cfg, records, append(slices.Clone(facts), late), results)
@@ -238,7 +282,7 @@ func TestChecker_MissingSurplusAndRepeatedAreCounted(t *testing.T) {
 		t.Errorf("a fact is different: %s", r.String())
 	}
 	none := make([]*schemas.Fact, 0)
-	if r = checkRun(t, cfg, records, none, results); r.Missing != 9 || len(r.First) != 9 {
+	if r = checkRun(t, cfg, records, none, results); r.Missing != 15 || len(r.First) != 10 {
 		t.Errorf("no facts: %s", r.String())
 	}
 }

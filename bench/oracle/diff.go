@@ -14,7 +14,7 @@ func Diff(w *Want, f *schemas.Fact) []string {
 	check(d, "generation", w.generation, f.Generation)
 	check(d, "partition", w.Partition, f.Partition)
 	check(d, "offset", w.Offset, f.Offset)
-	check(d, "seq", int32(0), f.Seq)
+	check(d, "seq", w.Seq, f.Seq)
 	check(d, "appended", w.Appended, f.Appended)
 	check(d, "outcome", w.Outcome, f.Outcome)
 	if !w.Broken {
@@ -103,7 +103,7 @@ func (d *differences) features(w *Want, f *schemas.Fact) {
 	}
 }
 
-// rules: one verdict each, and an explained hit for each HIT.
+// rules: one verdict each, and an explained hit for each HIT, which says whether it was found at the watermark only.
 func (d *differences) rules(w *Want, f *schemas.Fact) {
 	got := map[string]schemas.Verdict{}
 	var order, expected []string
@@ -114,9 +114,10 @@ func (d *differences) rules(w *Want, f *schemas.Fact) {
 		}
 		got[g.Rule] = g.Verdict
 	}
-	hits := map[string]int{}
+	hits, late := map[string]int{}, map[string]bool{}
 	for _, h := range f.Hits {
 		hits[h.Rule]++
+		late[h.Rule] = late[h.Rule] || h.AtWatermark
 	}
 	for _, j := range w.Rules {
 		expected = append(expected, j.Rule)
@@ -131,6 +132,7 @@ func (d *differences) rules(w *Want, f *schemas.Fact) {
 			explained = 1
 		}
 		check(d, "explained hits of rule "+j.Rule, explained, hits[j.Rule])
+		check(d, "rule "+j.Rule+" at watermark", j.AtWatermark, late[j.Rule])
 		delete(got, j.Rule)
 	}
 	if w.others {

@@ -3,68 +3,25 @@
 // engine and nothing else: no window is kept up, no rule text is parsed. Every aggregate is one pass over the customer's events, and the
 // rules of the library stand here a second time, by hand.
 //
-// oracle.go decides what becomes of a record, customer.go keeps a customer's events, feature.go measures, verdict.go judges; diff.go
-// compares with a fact, check.go with all facts and results of a run.
+// oracle.go decides what becomes of a record, state.go what becomes of a stateChange, customer.go keeps a customer's events, feature.go
+// selects those of a window, aggregate.go adds them up, calendar.go knows local days, verdict.go judges; diff.go compares with a fact,
+// check.go with all facts, results.go and rejections.go with what else a run put out. config.go is what the oracle must be told.
 //
 // It reckons with one configuration from the first control record of a partition to the end of the log, and without the cap of five
-// million events a customer. The second evaluation of late events, at the watermark, is not in it yet.
+// million events a customer.
 package oracle
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/streamgauge/streamgauge/schemas"
 )
 
-// Config is what the oracle must know of the configuration in force: the caller says it, so that no code of the engine does.
-type Config struct {
-	Retention    int64         // ms; longest window plus slack
-	BaseCurrency string        // ISO 4217
-	Counted      []string      // states whose events count; upper case
-	Uncounted    []string      // states whose events do not; an event with a state in neither list is rejected
-	Features     []Feature     // in the order of the facts
-	Rules        []string      // ids of the library's rules in force, in the order of the facts; nil: none
-	Others       bool          // the configuration holds more rules and features than these: they, levels and stages are not compared
-	HumanFrom    schemas.Level // from this level on a human decides; above EXTREME: never
-	Generation   int32         // of the topology, from 1
-	Prefix       string        // of CloudEvents' types, with or without its last dot: "app.amlyze"
-}
-
-// Default is the built-in library with its policy, features and five rules. Its retention is 31 days: the longest window, 30 days, and a
-// day's slack.
-func Default() Config {
-	cfg := Config{
-		Retention: 31 * day, BaseCurrency: "EUR", HumanFrom: schemas.LevelHigh, Generation: 1, Prefix: "app.amlyze",
-		Counted:   []string{"SUCCESSFUL", "EXECUTED", "CREATED", "PROCESSING", "SENT"},
-		Uncounted: []string{"DECLINED", "REFUSED", "EXPIRED", "FAILED", "REVERSED", "REFUNDED", "SUSPENDED"},
-		Rules:     RuleIDs(),
-	}
-	for _, side := range []schemas.Side{schemas.SideOut, schemas.SideIn} {
-		for _, f := range []struct {
-			name string
-			fn   Func
-		}{{"n", Count}, {"sum", Sum}} {
-			for _, days := range []int64{1, 7, 30} {
-				cfg.Features = append(cfg.Features, Feature{
-					Name: fmt.Sprintf("%s_%s_%dd", strings.ToLower(side.String()), f.name, days), Func: f.fn, Window: days * day, Side: side,
-				})
-			}
-		}
-	}
-	return cfg
-}
-
 // futureTolerance is how far an event's time may be ahead of its append time (DESIGN, contract 2).
 const futureTolerance = 5 * minute
-
-const (
-	minute = int64(60_000) // ms
-	hour   = 60 * minute
-	day    = 24 * hour
-)
 
 // Record is one record of topic events.
 type Record struct {
@@ -75,17 +32,18 @@ type Record struct {
 	Broken    bool          // the record's value is no event: to be rejected, for whatever reason
 }
 
-// Want is what must have become of a record.
+// Want is what one fact must say: what became of a record, or of a stateChange that it released.
 type Want struct {
 	Partition int32
 	Offset    int64
-	Appended  int64
+	Seq       int32 // 0: the record itself
+	Appended  int64 // of the record, for what it released too: log time belongs to a place of the log
 	Event     schemas.Event
 	Broken    bool // reason, event and lateness are not compared
 
 	Outcome schemas.Outcome
 	Reason  string
-	Late    bool
+	Late    bool // before the watermark; of payments and transactions only, since states do not stand on that clock
 
 	// Of assessed events only.
 	Config     int32 // version of the last control record before
@@ -102,6 +60,7 @@ type Want struct {
 	prefix     string // of CloudEvents' types
 	currency   string // Config.BaseCurrency
 	others     bool   // Config.Others
+	rejections bool   // Config.Rejections
 }
 
 // Measured is a feature's exact value, in 10⁻⁶ units, or that it is not determinable.
@@ -113,13 +72,16 @@ type Measured struct {
 
 // Judged is a rule's verdict.
 type Judged struct {
-	Rule    string
-	Verdict schemas.Verdict
+	Rule        string
+	Verdict     schemas.Verdict
+	AtWatermark bool // a HIT that only the second evaluation of a late event found
 }
 
 // Oracle is the state of all partitions. Not safe for concurrent use.
 type Oracle struct {
 	cfg        Config
+	rules      []*Rule // in the order of the facts
+	calendar   *calendar
 	partitions map[int32]*partition
 }
 
@@ -134,47 +96,20 @@ type customerKey struct{ organisation, team, customer string }
 
 // New makes an oracle that has seen nothing. It fails with every mistake of the configuration at once.
 func New(cfg Config) (*Oracle, error) {
-	var bad []error
-	if cfg.Retention <= 0 {
-		bad = append(bad, fmt.Errorf("retention %d ms: must be above 0", cfg.Retention))
-	}
-	if cfg.BaseCurrency == "" {
-		bad = append(bad, errors.New(`base currency "": must be given, such as EUR`))
-	}
-	longest := func(what string, window int64) {
-		if window > cfg.Retention {
-			bad = append(bad, fmt.Errorf("%s: window of %d ms is longer than the retention of %d ms", what, window, cfg.Retention))
-		}
-	}
-	names := map[string]bool{}
-	for i := range cfg.Features {
-		f := &cfg.Features[i]
-		if err := f.validate(); err != nil {
-			bad = append(bad, err)
-		}
-		if names[f.Name] {
-			bad = append(bad, fmt.Errorf("feature %q: given twice", f.Name))
-		}
-		names[f.Name] = true
-		longest("feature "+f.Name, f.Window)
-	}
-	for _, id := range cfg.Rules {
-		r, ok := libraryRule(id)
-		if !ok {
-			bad = append(bad, fmt.Errorf("rule %q: the oracle knows %v", id, RuleIDs()))
-			continue
-		}
-		longest("rule "+id, r.window)
-	}
-	if len(bad) > 0 {
-		return nil, fmt.Errorf("oracle: %w", errors.Join(bad...))
+	rules, err := cfg.validate()
+	if err != nil {
+		return nil, err
 	}
 	cfg.Prefix = strings.TrimSuffix(cfg.Prefix, ".") + "."
-	return &Oracle{cfg: cfg, partitions: map[int32]*partition{}}, nil
+	if cfg.Zone == nil {
+		cfg.Zone = time.UTC
+	}
+	return &Oracle{cfg: cfg, rules: rules, calendar: &calendar{cfg.Zone, map[date]int64{}}, partitions: map[int32]*partition{}}, nil
 }
 
-// Step says what must become of the partition's next record. Offsets of a partition ascend, gaps allowed.
-func (o *Oracle) Step(r *Record) Want {
+// Step says what must become of the partition's next record, and of the stateChanges that it releases, in the order of their facts. Offsets
+// of a partition ascend, gaps allowed.
+func (o *Oracle) Step(r *Record) (w Want, released []Want) {
 	p := o.partitions[r.Partition]
 	if p == nil {
 		p = &partition{last: -1, customers: map[customerKey]*customer{}}
@@ -184,23 +119,36 @@ func (o *Oracle) Step(r *Record) Want {
 		panic(fmt.Sprintf("BUG: oracle: partition %d offset %d after %d", r.Partition, r.Offset, p.last))
 	}
 	p.last = r.Offset
-	w := Want{
-		Partition: r.Partition, Offset: r.Offset, Appended: r.Appended, Event: r.Event, Broken: r.Broken,
-		Outcome: schemas.Rejected, generation: o.cfg.Generation, prefix: o.cfg.Prefix, currency: o.cfg.BaseCurrency, others: o.cfg.Others,
+	w = Want{
+		Partition: r.Partition, Offset: r.Offset, Appended: r.Appended, Event: clone(&r.Event), Broken: r.Broken, Outcome: schemas.Rejected,
+		generation: o.cfg.Generation, prefix: o.cfg.Prefix, currency: o.cfg.BaseCurrency, others: o.cfg.Others, rejections: o.cfg.Rejections,
 	}
-	w.Event.Attributes, w.Event.Flags = slices.Clone(r.Event.Attributes), slices.Clone(r.Event.Flags)
 	switch kind := r.Event.Kind; {
 	case r.Broken:
 	case kind == schemas.KindControl:
 		w.Outcome = schemas.Applied
 		p.version = max(p.version, r.Event.Control.Version)
-	case kind == schemas.KindPayment, kind == schemas.KindTransaction:
-		w.Config = p.version
-		o.admit(p.of(&r.Event), &w)
+	case kind == schemas.KindPayment, kind == schemas.KindTransaction, kind == schemas.KindStateChange:
+		t := turn{oracle: o, customer: p.of(&r.Event), record: &w}
+		t.expire()
+		if kind == schemas.KindStateChange {
+			t.stateChange()
+		} else {
+			w.Config = p.version
+			t.admit()
+		}
+		released = t.released
 	default:
 		w.Reason = "unsupported_kind"
 	}
-	return w
+	return w, released
+}
+
+// clone is e with memory of its own.
+func clone(e *schemas.Event) schemas.Event {
+	c := *e
+	c.Attributes, c.Flags = slices.Clone(e.Attributes), slices.Clone(e.Flags)
+	return c
 }
 
 // of returns the event's customer.
@@ -208,32 +156,41 @@ func (p *partition) of(e *schemas.Event) *customer {
 	k := customerKey{e.Organisation, e.Team, e.Customer}
 	c := p.customers[k]
 	if c == nil {
-		c = &customer{ids: map[identity]*schemas.Event{}}
+		c = &customer{ids: map[identity]*Past{}}
 		p.customers[k] = c
 	}
 	return c
 }
 
+// turn is one record on its way through its customer.
+type turn struct {
+	oracle   *Oracle
+	customer *customer
+	record   *Want
+	released []Want
+}
+
 // admit takes the checks of DESIGN, contract 3, in their order.
-func (o *Oracle) admit(c *customer, w *Want) {
+func (t *turn) admit() {
+	c, w, cfg := t.customer, t.record, &t.oracle.cfg
 	e := &w.Event
 	w.Late = c.started && e.Time < c.watermark
 	known := c.ids[identity{e.ID, e.Side}] // what lies beyond the retention is no longer in it
 	switch {
 	case e.Time > w.Appended+futureTolerance:
 		w.Reason = "future"
-	case c.started && e.Time <= c.watermark-o.cfg.Retention:
+	case c.started && e.Time <= c.watermark-cfg.Retention:
 		w.Reason = "beyond_retention"
-	case known != nil && known.Origin == e.Origin:
+	case known != nil && known.first.Origin == e.Origin:
 		w.Outcome, w.Reason = schemas.Duplicate, "redelivery"
-	case known != nil && sameContent(known, e):
+	case known != nil && sameContent(known.first, e):
 		w.Outcome = schemas.Duplicate
 	case known != nil:
 		w.Reason = "conflict"
-	case !o.knowsState(e):
+	case e.Has(schemas.FieldState) && !cfg.knows(e.State):
 		w.Reason = "unknown_state"
 	default:
-		o.assess(c, w)
+		t.assess()
 	}
 }
 
@@ -252,38 +209,45 @@ func sameContent(a, b *schemas.Event) bool {
 	return len(d.list) == 0
 }
 
-func (o *Oracle) knowsState(e *schemas.Event) bool {
-	state, given := e.Text(schemas.FieldState)
-	return !given || slices.Contains(o.cfg.Counted, state) || slices.Contains(o.cfg.Uncounted, state)
-}
-
-// assess folds the event in and judges it.
-func (o *Oracle) assess(c *customer, w *Want) {
-	e := &w.Event
+// assess folds the event in, applies the stateChanges that came before it, and judges it.
+func (t *turn) assess() {
+	o, w := t.oracle, t.record
 	w.Outcome = schemas.Assessed
-	kept := *e
-	x := entry{event: &kept, time: e.Time, side: e.Side, position: w.Offset}
-	if currency, given := e.Text(schemas.FieldCurrency); e.HasAmount && (!given || currency == o.cfg.BaseCurrency) {
-		x.amount, x.hasAmount = e.Amount, true
-	}
-	state, given := e.Text(schemas.FieldState)
-	x.counted = !given || !slices.Contains(o.cfg.Uncounted, state)
-	c.insert(x, o.cfg.Retention)
-	w.BaseAmount, w.HasBase = x.amount, x.hasAmount
+	x := o.past(w)
+	t.customer.insert(x, o.cfg.Retention)
+	t.release(x)
+	w.BaseAmount, w.HasBase = x.Amount, x.HasAmount
 
-	v := view{customer: c, event: &x, retention: o.cfg.Retention}
+	v := view{customer: t.customer, this: x, tau: x.Time, retention: o.cfg.Retention, calendar: o.calendar}
 	for i := range o.cfg.Features {
-		w.Features = append(w.Features, o.cfg.Features[i].measure(&v))
+		m := v.measure(&o.cfg.Features[i])
+		w.Features = append(w.Features, Measured{Name: o.cfg.Features[i].Name, Value: m.Number, ND: !m.Known})
 	}
-	for _, id := range o.cfg.Rules {
-		r, _ := libraryRule(id)
-		verdict := r.judge(&v)
-		w.Rules = append(w.Rules, Judged{id, verdict})
-		if verdict == schemas.Hit {
-			w.Level = max(w.Level, r.level)
-			w.Score += r.score
+	for _, r := range o.rules {
+		j := v.judgeTwice(r, o.cfg.Once)
+		w.Rules = append(w.Rules, j)
+		if j.Verdict == schemas.Hit {
+			w.Level = max(w.Level, r.Level)
+			w.Score += r.Score
 		}
 	}
 	w.Open = w.Level >= o.cfg.HumanFrom
-	w.Assessment = schemas.AssessmentGUID(o.cfg.Generation, w.Partition, w.Offset, e)
+	w.Assessment = schemas.AssessmentGUID(o.cfg.Generation, w.Partition, w.Offset, &w.Event)
+}
+
+// past is the record's event as it is kept.
+func (o *Oracle) past(w *Want) *Past {
+	first, seen := w.Event, w.Event
+	if !seen.Has(schemas.FieldCurrency) {
+		seen.SetText(schemas.FieldCurrency, o.cfg.BaseCurrency)
+	}
+	x := &Past{Time: first.Time, Side: first.Side, position: w.Offset, first: &first, seen: &seen, Counted: true}
+	if first.HasAmount && seen.Currency == o.cfg.BaseCurrency {
+		x.Amount, x.HasAmount = first.Amount, true
+	}
+	if first.Has(schemas.FieldState) {
+		x.state = known{given: true, state: first.State, time: first.Time}
+		x.Counted = o.cfg.counts(first.State)
+	}
+	return x
 }

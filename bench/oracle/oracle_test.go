@@ -12,9 +12,10 @@ const base = 1_522_540_800_000
 
 // log feeds one partition of an oracle with events of customer "c" and keeps what it says.
 type log struct {
-	t      *testing.T
-	oracle *Oracle
-	offset int64
+	t        *testing.T
+	oracle   *Oracle
+	offset   int64
+	released []Want // by the last record
 }
 
 func newLog(t *testing.T, cfg Config) *log {
@@ -43,7 +44,8 @@ func (l *log) at(e schemas.Event, appended int64) Want {
 	if e.Origin == (schemas.Origin{}) {
 		e.Origin = schemas.Origin{Topic: "payments", Offset: 1000 + l.offset}
 	}
-	w := l.oracle.Step(&Record{Offset: l.offset, Appended: appended, Event: e})
+	var w Want
+	w, l.released = l.oracle.Step(&Record{Offset: l.offset, Appended: appended, Event: e})
 	l.offset++
 	return w
 }
@@ -165,7 +167,7 @@ func TestOracle_TeamsCustomersAndPartitionsAreApart(t *testing.T) {
 		l.expect("the same id elsewhere", w, schemas.Assessed, "")
 		l.feature("the same id elsewhere", w, "n", "1")
 	}
-	w := l.oracle.Step(&Record{Partition: 1, Offset: 0, Appended: e.Time, Event: e})
+	w, _ := l.oracle.Step(&Record{Partition: 1, Offset: 0, Appended: e.Time, Event: e})
 	l.expect("another partition", w, schemas.Assessed, "")
 }
 
@@ -182,7 +184,7 @@ func TestOracle_KindsThatAreNoPayments(t *testing.T) {
 		t.Errorf("configuration %d, want 4", w.Config)
 	}
 	l.expect("a record", l.at(schemas.Event{Kind: schemas.KindRecord, Customer: "c"}, base), schemas.Rejected, "unsupported_kind")
-	w := l.oracle.Step(&Record{Offset: 99, Broken: true})
+	w, _ := l.oracle.Step(&Record{Offset: 99, Broken: true})
 	if w.Outcome != schemas.Rejected {
 		t.Errorf("broken bytes are %s", w.Outcome)
 	}

@@ -54,7 +54,7 @@ func (c *Checker) expectation(guid string) *expectation {
 func (c *Checker) expect(w *Want) {
 	c.report.Results.Expected++
 	x := c.expectation(w.Assessment)
-	x.at, x.prefix = place{w.Partition, w.Offset}, w.prefix
+	x.at, x.prefix = place{w.Partition, w.Offset, 0}, w.prefix
 	x.key = string(schemas.CustomerKey(nil, w.Event.Team, w.Event.Customer))
 	switch {
 	case w.others:
@@ -149,6 +149,7 @@ func CheckResults(wants iter.Seq[Want], results iter.Seq[Result]) Report {
 		c.Result(&r)
 	}
 	clear(c.wants)
-	c.report.Records = 0
+	clear(c.refused)
+	c.report.Records, c.report.Released, c.report.Rejections = 0, 0, Rejections{}
 	return c.Report()
 }

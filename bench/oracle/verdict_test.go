@@ -45,7 +45,7 @@ func TestLibrary_HandWrittenRulesSayWhatTheFilesSay(t *testing.T) {
 	}
 	for name, r := range map[string]string{"dormant": "DORMANT", "fan_out": "FAN_OUT", "structuring": "STRUCT_BELOW", "velocity": "VEL_OUT", "volume": "VOL_OUT"} {
 		x, _ := libraryRule(r)
-		files[name] = append(files[name], "level: "+x.level.String(), fmt.Sprintf("score: %d\n", x.score), "on: [payment, transaction]", "nature: AML")
+		files[name] = append(files[name], "level: "+x.Level.String(), fmt.Sprintf("score: %d\n", x.Score), "on: [payment, transaction]", "nature: AML")
 	}
 	cfg := Default()
 	for _, f := range cfg.Features {
@@ -172,12 +172,12 @@ func TestVerdict_LevelAndStageFollowFromTheHits(t *testing.T) {
 	}
 	w = l.step(pay("b", 1, 25_000))
 	volume, _ := libraryRule("VOL_OUT")
-	if w.Level != volume.level || w.Score != volume.score || w.Open != (volume.level >= schemas.LevelHigh) {
+	if w.Level != volume.Level || w.Score != volume.Score || w.Open != (volume.Level >= schemas.LevelHigh) {
 		t.Errorf("VOL_OUT alone: %+v", w)
 	}
 	w = l.step(pay("d", 200*day, 26_000))
 	dormant, _ := libraryRule("DORMANT")
-	if w.Level != max(dormant.level, volume.level) || w.Score != dormant.score+volume.score || !w.Open {
+	if w.Level != max(dormant.Level, volume.Level) || w.Score != dormant.Score+volume.Score || !w.Open {
 		t.Errorf("DORMANT and VOL_OUT: %+v", w)
 	}
 	cfg := Default()

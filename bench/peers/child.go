@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"os"
 	"os/exec"
+	"runtime"
 	"runtime/pprof"
 	"syscall"
 	"time"
@@ -29,22 +30,26 @@ const (
 // task is the first line on a child's standard input.
 type task struct {
 	Config      topology.Config
-	Group       string // the consumer group
-	FactBytes   int    // of the passthrough's fact-sized records
-	ResultBytes int    // of its CloudEvent-sized ones
-	Profile     string // file for a CPU profile from begin to end; empty: none
+	Group       string   // the consumer group
+	Ordinal     int      // of the process among its likes
+	Stages      []string // that a monitor runs; none: stage monitor alone
+	FactBytes   int      // of the passthrough's fact-sized records
+	ResultBytes int      // of its CloudEvent-sized ones
+	Profile     string   // file for a CPU profile from begin to end; empty: none
 }
 
 // Commands to a measured child, a line each; it answers each with an answer. The end of its standard input ends it.
 const (
 	begin = "begin" // the measured part begins
 	end   = "end"   // it is over
+	heap  = "heap"  // collect, and say what is live; begin and end say nothing of it
 )
 
 // answer is a line on a child's standard output. The servers say one when they are up, a measured child one per command.
 type answer struct {
 	Kafka []string
 	Redis string
+	Heap  int64         // bytes; what is live on it, told by heap
 	CPU   time.Duration // user and system time of the process so far
 	Peak  int64         // KiB; its largest resident set so far
 }
@@ -111,6 +116,7 @@ func serve(ctx context.Context, in io.Reader, out *json.Encoder) error {
 // obey answers commands until the input ends.
 func obey(in *bufio.Reader, out *json.Encoder, profile string, level *slog.LevelVar) error {
 	for {
+		var alive int64
 		switch line, err := in.ReadString('\n'); {
 		case errors.Is(err, io.EOF):
 			return nil
@@ -124,11 +130,14 @@ func obey(in *bufio.Reader, out *json.Encoder, profile string, level *slog.Level
 		case line == end+"\n":
 			level.Set(slog.LevelError)
 			pprof.StopCPUProfile()
+		case line == heap+"\n":
+			alive = live()
 		}
 		a, err := usage()
 		if err != nil {
 			return err
 		}
+		a.Heap = alive
 		if err := out.Encode(a); err != nil {
 			return fmt.Errorf("answer: %w", err)
 		}
@@ -156,9 +165,21 @@ func usage() (answer, error) {
 	return answer{CPU: time.Duration(u.Utime.Nano() + u.Stime.Nano()), Peak: u.Maxrss}, nil
 }
 
-// monitor runs the product's stage alone.
+// live is what the heap holds after a collection; the second one frees what the first one's finalizers let go.
+func live() int64 {
+	var m runtime.MemStats
+	runtime.GC()
+	runtime.GC()
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
+}
+
+// monitor runs the product's stage alone, or the stages that the task names.
 func monitor(ctx context.Context, t *task, log *slog.Logger) error {
-	env := &pipeline.Env{Config: t.Config, Log: log, Stages: []string{topology.StageMonitor}}
+	env := &pipeline.Env{Config: t.Config, Log: log, Ordinal: t.Ordinal, Stages: t.Stages}
+	if len(t.Stages) == 0 {
+		env.Stages = []string{topology.StageMonitor}
+	}
 	return pipeline.Run(ctx, t.topology(), env)
 }
 

@@ -18,20 +18,25 @@ import (
 // The workload: a bank's traffic of which every record becomes an event that is assessed, so that each has one fact and one CloudEvent.
 const (
 	period            = 90 * 24 * time.Hour // event time that it covers
-	eventsPerCustomer = 100                 // in the period, whatever --events is: windows are as full in a short bench as in a long one
+	eventsPerCustomer = 100                 // in the period, whatever --events is, unless a bench says otherwise: windows are as full in a short bench as in a long one
 	fewestCustomers   = 200                 // room for the patterns that the generator plants
 )
 
 // traffic is the generator's configuration of a workload that ends at now, ms.
-func traffic(events, now int64) generator.Config {
-	c := generator.Default(now - (period + time.Hour).Milliseconds())
-	c.Events, c.Period, c.Customers = events, period, customers(events)
-	c.Disorder = generator.Faults()
-	c.Disorder.Repeats, c.Disorder.Conflicts, c.Disorder.Future, c.Disorder.BeyondRetention, c.Disorder.Poison = 0, 0, 0, 0, 0
-	return c
+func (c *Command) traffic(now int64) generator.Config {
+	g := generator.Default(now - (period + time.Hour).Milliseconds())
+	g.Events, g.Period, g.Customers = c.Events, period, c.customers()
+	g.Disorder = generator.Faults()
+	g.Disorder.Repeats, g.Disorder.Conflicts, g.Disorder.Future, g.Disorder.BeyondRetention, g.Disorder.Poison = 0, 0, 0, 0, 0
+	return g
 }
 
-func customers(events int64) int { return max(fewestCustomers, int(events/eventsPerCustomer)) }
+func (c *Command) customers() int {
+	if c.Customers > 0 {
+		return c.Customers
+	}
+	return max(fewestCustomers, int(c.Events/eventsPerCustomer))
+}
 
 // filler writes the workload into topic events, in a transaction that stays open until release: until then a read_committed reader
 // sees none of it.
@@ -42,6 +47,7 @@ type filler struct {
 	mu    sync.Mutex // of what follows; promises run beside us
 	parts map[int32]*span
 	bytes int64 // of all values
+	keys  int64 // bytes of all keys
 }
 
 // span is where one partition's events stand.
@@ -81,19 +87,10 @@ func (f *filler) write(ctx context.Context, chain []operators.Operator, gen *gen
 		if !ok {
 			break
 		}
-		it.Reset()
-		it.Value, it.Offset = e.Value, offset
-		if err := operators.Run(ctx, chain, &operators.Batch{Topic: e.Topic, Items: []*operators.Item{it}}); err != nil {
-			return err
-		}
-		if it.Rejected {
-			return fmt.Errorf("BUG: a generated record was rejected: %s: %s", it.Reason, it.Detail)
-		}
-		value, err := schemas.Events.Codec.Append(nil, &it.Event)
+		r, err := canonical(ctx, chain, it, e, offset)
 		if err != nil {
 			return err
 		}
-		r := &kgo.Record{Topic: schemas.Events.Name, Key: schemas.CustomerKey(nil, it.Event.Team, it.Event.Customer), Value: value}
 		done := produced.Promise()
 		f.client.Produce(ctx, r, func(r *kgo.Record, err error) {
 			f.written(r, err)
@@ -118,7 +115,7 @@ func (f *filler) written(r *kgo.Record, err error) {
 		f.parts[r.Partition] = s
 	}
 	s.first, s.next = min(s.first, r.Offset), max(s.next, r.Offset+1)
-	f.bytes += int64(len(r.Value))
+	f.bytes, f.keys = f.bytes+int64(len(r.Value)), f.keys+int64(len(r.Key))
 }
 
 // release commits the transaction: the starting gun.

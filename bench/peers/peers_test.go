@@ -38,7 +38,7 @@ func TestMain(m *testing.M) {
 
 // tiny is a bench of which no figure means anything.
 func tiny() Command {
-	return Command{Events: 3000, Rounds: 1, Lanes: 2, Partitions: 4}
+	return Command{Events: 3000, Common: Common{Rounds: 1, Lanes: 2, Partitions: 4}}
 }
 
 // holdCounts holds every round against what its input says must have come out.
@@ -80,7 +80,7 @@ func TestBench_MonitorAndPassthroughConsumeAndProduceTheSame(t *testing.T) {
 		t.Fatal(err)
 	}
 	holdCounts(t, c, r)
-	if r.Rules != 5 || r.Features != 12 || strings.Join(r.Windows, " ") != "1h 8h 1d 3d 7d 30d" {
+	if r.Rules != 5 || r.Features != 20 || len(r.Windows) != 20 {
 		t.Errorf("in force: %d rules, %d features, windows %q", r.Rules, r.Features, r.Windows)
 	}
 	if profile, err := os.Stat(c.Cpuprofile); err != nil || profile.Size() == 0 {
@@ -245,7 +245,7 @@ func TestReadOutcome_CountsWhatIsCommittedAndNothingElse(t *testing.T) {
 }
 
 func TestCommand_EveryMistakeIsNamedAtOnce(t *testing.T) {
-	c := Command{Events: 0, Rounds: -1, Lanes: 9, Partitions: 8, Kafka: []string{"host"}}
+	c := Command{Events: 0, Common: Common{Rounds: -1, Lanes: 9, Partitions: 8, Kafka: []string{"host"}}}
 	_, err := c.Measure(t.Context())
 	if err == nil {
 		t.Fatal("accepted")
@@ -255,12 +255,23 @@ func TestCommand_EveryMistakeIsNamedAtOnce(t *testing.T) {
 			t.Errorf("%q is not in:\n%v", want, err)
 		}
 	}
+	for want, err := range map[string]error{
+		"--rate 0: give 1": second(Latency{}.measure(t.Context())), "--half -1": second(Latency{Half: -1}.measure(t.Context())), "--measure 0": second(Latency{}.measure(t.Context())),
+		"--rate -3": second(Recovery{Rate: -3}.measure(t.Context())), "--events 0: give 1": second(Window{}.measure(t.Context())),
+		"--events 3: give 4": second(Memory{Events: 3}.measure(t.Context())), "--events 9: give 10": second(Scale{Events: 9}.measure(t.Context())),
+	} {
+		if err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "--rounds 0") {
+			t.Errorf("%v: want %q and the rounds in it", err, want)
+		}
+	}
 	c = tiny()
 	c.Rules = t.TempDir()
 	if _, err := c.Measure(t.Context()); err == nil || !strings.Contains(err.Error(), c.Rules) {
 		t.Errorf("an empty rules folder: %v", err)
 	}
 }
+
+func second[T any](_ T, err error) error { return err }
 
 // A child that dies must end the bench with its name, not hang it.
 func TestProcess_ThatEndsOnItsOwnIsAnError(t *testing.T) {
@@ -325,6 +336,17 @@ func TestReport_SaysWhatAPersonNeeds(t *testing.T) {
 	}
 	if !bytes.Equal(text.Bytes(), want) {
 		t.Errorf("the report is\n%s\nwant, -update writes it anew,\n%s", &text, want)
+	}
+}
+
+// TestReport_CPUIsComparedWithinEachPair: the machine's load changes from pair to pair, and both of a pair have it.
+func TestReport_CPUIsComparedWithinEachPair(t *testing.T) {
+	r := aReport()
+	r.Rounds[2].CPUSeconds *= 2 // the monitor of the second pair
+	r.Rounds[5].CPUSeconds *= 4 // the passthrough of the third
+	f := r.CPU()
+	if s := f.Spread(); len(f.Values) != 3 || s != (Spread{5, 1.25, 10}) || f.verdict() != "not met" {
+		t.Errorf("%+v: %v, %s", f, s, f.verdict())
 	}
 }
 

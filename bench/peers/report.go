@@ -37,7 +37,7 @@ type Report struct {
 func newReport(c Command, servers string, set *rule.Set) *Report {
 	r := &Report{
 		Commit: cmp.Or(c.Commit, builtFrom()), Machine: thisMachine(), Servers: servers,
-		Events: c.Events, Customers: customers(c.Events), Partitions: c.Partitions, Lanes: c.Lanes, MaxPoll: topology.DefaultConfig().Monitor.MaxPoll,
+		Events: c.Events, Customers: c.customers(), Partitions: c.Partitions, Lanes: c.Lanes, MaxPoll: topology.DefaultConfig().Monitor.MaxPoll,
 		Features: len(set.Features), Aggregates: len(set.Plan.Aggregates), Windows: windows(&set.Plan),
 	}
 	for _, x := range set.Rules {
@@ -51,10 +51,8 @@ func newReport(c Command, servers string, set *rule.Set) *Report {
 // windows lists the plan's distinct lengths, shortest first.
 func windows(p *rule.Plan) (out []string) {
 	var all []int64
-	for _, a := range p.Aggregates {
-		if a.Func != rule.Since {
-			all = append(all, a.Window)
-		}
+	for _, w := range p.Windows {
+		all = append(all, w.Length)
 	}
 	slices.Sort(all)
 	for _, ms := range slices.Compact(all) {
@@ -64,6 +62,8 @@ func windows(p *rule.Plan) (out []string) {
 			out = append(out, fmt.Sprintf("%dd", d/(24*time.Hour)))
 		case d%time.Hour == 0:
 			out = append(out, fmt.Sprintf("%dh", d/time.Hour))
+		case d%time.Minute == 0:
+			out = append(out, fmt.Sprintf("%dm", d/time.Minute))
 		default:
 			out = append(out, d.String())
 		}
@@ -142,6 +142,18 @@ func (r *Report) Ratios() Ratios {
 	}
 }
 
+// maxCPU is the design's goal: how many times the passthrough's CPU an event may cost (≥ 40 % of its rate per core).
+const maxCPU = 2.5
+
+// CPU is the monitor's CPU an event by the passthrough's, of each pair of rounds.
+func (r *Report) CPU() Figure {
+	f := Figure{Name: "CPU per event, monitor by passthrough", Unit: "×", Goal: maxCPU}
+	for i := 0; i+1 < len(r.Rounds); i += 2 {
+		f.Values = append(f.Values, r.Rounds[i].CPUMicros()/r.Rounds[i+1].CPUMicros())
+	}
+	return f
+}
+
 // WriteJSON writes everything as one indented object.
 func (r *Report) WriteJSON(w io.Writer) error {
 	e := json.NewEncoder(w)
@@ -151,7 +163,8 @@ func (r *Report) WriteJSON(w io.Writer) error {
 		Monitor     Summary `json:"monitor"`
 		Passthrough Summary `json:"passthrough"`
 		Ratios      Ratios  `json:"ratios"`
-	}{r, r.Summary(asMonitor), r.Summary(asPassthrough), r.Ratios()})
+		CPU         Figure  `json:"cpu"`
+	}{r, r.Summary(asMonitor), r.Summary(asPassthrough), r.Ratios(), r.CPU()})
 }
 
 // WriteText writes what a person wants to read.
@@ -173,6 +186,9 @@ func (r *Report) WriteText(w io.Writer) error {
 	t.Flush()
 	fmt.Fprintf(&b, "\nmonitor by passthrough: throughput %.0f %%, throughput per client core %.0f %% (%.1f times the CPU an event)\n",
 		100*ratios.Throughput, 100*ratios.PerCore, ratios.CPU)
+	cpu := r.CPU()
+	s := cpu.Spread()
+	fmt.Fprintf(&b, "%s, of each pair of rounds: %s (%s – %s) over %d, goal ≤ %s: %s\n", cpu.Name, short(s.Median), short(s.Min), short(s.Max), len(cpu.Values), short(cpu.Goal), cpu.verdict())
 	_, err := io.WriteString(w, b.String())
 	return err
 }

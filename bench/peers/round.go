@@ -23,6 +23,7 @@ type Round struct {
 	CPUSeconds float64 `json:"cpu_seconds"` // user and system, of the client's process alone
 	PeakKiB    int64   `json:"peak_kib"`    // its largest resident set
 	EventBytes int64   `json:"event_bytes"` // of all values read
+	KeyBytes   int64   `json:"key_bytes"`   // of all their keys
 	Outcome
 }
 
@@ -40,6 +41,13 @@ func (s *series) round(ctx context.Context, peer, profile string) (r Round, err 
 	at, err := s.ground.open(ctx, t.topology())
 	if err != nil {
 		return r, err
+	}
+	if s.detour != nil {
+		undo, err := s.detour(&at)
+		if err != nil {
+			return r, errors.Join(err, s.ground.close(ctx, t))
+		}
+		defer undo()
 	}
 	t.Config = s.command.config(at, s.rounds)
 	defer func() {
@@ -85,7 +93,12 @@ func (s *series) measured(ctx context.Context, peer string, t *task) (r Round, e
 	if err := g.settle(ctx, schemas.Snapshot{Version: 1, Files: s.files}); err != nil {
 		return r, err
 	}
-	gen, err := generator.New(traffic(s.command.Events, s.now))
+	if s.settled != nil {
+		if err := s.settled(ctx, client, site{t.Config.Kafka.Brokers, t.Config.Redis.Address}); err != nil {
+			return r, err
+		}
+	}
+	gen, err := generator.New(s.command.traffic(s.now))
 	if err != nil {
 		return r, err
 	}
@@ -96,6 +109,9 @@ func (s *series) measured(ctx context.Context, peer string, t *task) (r Round, e
 	defer func() { err = errors.Join(err, events.close()) }()
 	r, err = g.measure(ctx, events)
 	r.Peer = peer
+	if err == nil && s.done != nil {
+		err = s.done(ctx, client, site{t.Config.Kafka.Brokers, t.Config.Redis.Address}, r)
+	}
 	return r, err
 }
 
@@ -104,6 +120,7 @@ type gauge struct {
 	admin  *kadm.Client
 	client *process
 	task   *task
+	others []*process // that share the group with client
 }
 
 // settledWithin bounds the start of a client until its group has come to rest: static members of a real broker take a few seconds.
@@ -130,7 +147,7 @@ func (g *gauge) settle(ctx context.Context, inForce schemas.Snapshot) error {
 		err = g.nudge(waiting, inForce)
 	}
 	if waiting.Err() != nil && ctx.Err() == nil {
-		err = fmt.Errorf("its group %s did not come to rest with %d lanes on %d partitions within %s", g.task.Group, g.task.Config.Monitor.Lanes, g.task.Config.Kafka.Partitions, settledWithin)
+		err = fmt.Errorf("its group %s did not come to rest with %d lanes on %d partitions within %s", g.task.Group, g.lanes(), g.task.Config.Kafka.Partitions, settledWithin)
 		return errors.Join(err, last)
 	}
 	return err
@@ -158,13 +175,18 @@ func (g *gauge) nudge(ctx context.Context, s schemas.Snapshot) error {
 
 // alive fails when the client ended on its own.
 func (g *gauge) alive() error {
-	select {
-	case <-g.client.gone:
-		return g.client.ended()
-	default:
-		return nil
+	for _, p := range append(g.others, g.client) {
+		select {
+		case <-p.gone:
+			return p.ended()
+		default:
+		}
 	}
+	return nil
 }
+
+// lanes are the group's members.
+func (g *gauge) lanes() int { return (1 + len(g.others)) * g.task.Config.Monitor.Lanes }
 
 // balanced reports whether the group rests with all lanes in it, each with partitions and none left over.
 func (g *gauge) balanced(ctx context.Context) (bool, error) {
@@ -176,7 +198,7 @@ func (g *gauge) balanced(ctx context.Context) (bool, error) {
 	if d.Err != nil {
 		return false, fmt.Errorf("kafka: describe group: %w", d.Err)
 	}
-	if d.State != "Stable" || len(d.Members) != g.task.Config.Monitor.Lanes {
+	if d.State != "Stable" || len(d.Members) != g.lanes() {
 		return false, nil
 	}
 	assigned := 0
@@ -233,7 +255,7 @@ func (g *gauge) measure(ctx context.Context, events *filler) (r Round, err error
 	if err != nil {
 		return r, err
 	}
-	r.CPUSeconds, r.PeakKiB, r.EventBytes = (after.CPU - before.CPU).Seconds(), after.Peak, events.bytes
+	r.CPUSeconds, r.PeakKiB, r.EventBytes, r.KeyBytes = (after.CPU - before.CPU).Seconds(), after.Peak, events.bytes, events.keys
 	return r, nil
 }
 

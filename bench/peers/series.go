@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"time"
 
 	"github.com/streamgauge/streamgauge/operators/rule"
 	"github.com/streamgauge/streamgauge/schemas"
@@ -17,6 +16,11 @@ type series struct {
 	ground  ground
 	now     int64 // ms; where the workload's event time ends
 
+	// Other benches look into a round at these places; nil: nobody does.
+	detour  func(*site) (undo func(), err error)               // puts something of the bench's between the client and its servers
+	settled func(context.Context, *process, site) error        // the client is at rest, no event is there yet
+	done    func(context.Context, *process, site, Round) error // all events are committed, the client still runs
+
 	rounds                 int // begun so far
 	factBytes, resultBytes int // of the passthrough's records: what the monitor's had on average
 }
@@ -26,7 +30,6 @@ func (s *series) run(ctx context.Context) (*Report, error) {
 	if err != nil {
 		return nil, fmt.Errorf("rules:\n%w", err)
 	}
-	s.now = time.Now().UnixMilli()
 	report := newReport(s.command, s.ground.String(), set)
 	for i := range s.command.Rounds {
 		for _, peer := range pair {
@@ -54,7 +57,5 @@ var pair = []string{asMonitor, asPassthrough}
 
 // like makes the passthrough's records as large as the monitor's were.
 func (s *series) like(r *Round) {
-	mean := func(sum, n int64) int { return int((sum + n/2) / n) }
-	s.factBytes = mean(r.FactBytes, r.Facts)
-	s.resultBytes = max(0, mean(r.ResultBytes, r.Results)-headerBytes(resultHeaders))
+	s.factBytes, s.resultBytes = r.sizes()
 }

@@ -29,15 +29,18 @@ type (
 // or went wrong.
 type status int32
 
-// access compiles the leaves that depend on C. In filters only the first three are there: resolve lets no other through.
+// access compiles the leaves that depend on C. Conditions of windows have but the first four, and scans those of the current event
+// too: resolve lets no other through.
 type access[C any] struct {
 	amount func(absent status) moneyFn[C]
 	field  func(f schemas.Field, absent status) textFn[C]
+	attr   func(name string, absent status) textFn[C]
 	kind   textFn[C]
+	this   *access[C] // leaves behind `this.`
 
-	attr          func(name string, absent status) textFn[C]
 	intSlot       func(slot int, absent status) intFn[C]
 	moneySlot     func(slot int, absent status) moneyFn[C]
+	textSlot      func(slot int, absent status) textFn[C]
 	intFeature    func(i int) intFn[C]
 	moneyFeature  func(i int) moneyFn[C]
 	doubleFeature func(i int) doubleFn[C]
@@ -55,12 +58,12 @@ func (c *compiler[C]) boolean(e ast.Expr) boolFn[C] {
 		v := l.constant.i != 0
 		return func(*C) (bool, status) { return v, 0 }
 	case hasAttrLeaf:
-		return given(c.access.attr(l.name, 1))
+		return given(c.of(l).attr(l.name, 1))
 	case hasFieldLeaf:
 		if l.name == "amount" {
-			return given(c.access.amount(1))
+			return given(c.of(l).amount(1))
 		}
-		return given(c.access.field(fieldOf(l.name), 1))
+		return given(c.of(l).field(fieldOf(l.name), 1))
 	}
 	call := e.AsCall()
 	args := call.Args()
@@ -226,18 +229,36 @@ func (c *compiler[C]) textOf(e ast.Expr) textFn[C] {
 	case attrLeaf:
 		name := attrText(l.name)
 		c.reads(measure{text: name, kind: Text, attr: l.name})
-		return c.access.attr(l.name, c.unknown(name))
+		return c.of(l).attr(l.name, c.unknown(l.of()+name))
+	case thisLeaf:
+		return c.field(c.access.this, l.name, "this."+l.name)
 	}
 	if e.Kind() == ast.IdentKind {
 		name := e.AsIdent()
 		c.reads(measure{text: name, kind: Text, field: name})
-		if name == "kind" {
-			return c.access.kind
-		}
-		return c.access.field(fieldOf(name), c.unknown(name))
+		return c.field(c.access, name, name)
 	}
-	args := e.AsCall().Args() // the only call that returns text
+	if slot, absent, ok := c.aggregateSlot(e); ok {
+		return c.access.textSlot(slot, absent)
+	}
+	args := e.AsCall().Args() // the only other call that returns text
 	return choose(c.boolean(args[0]), c.textOf(args[1]), c.textOf(args[2]))
+}
+
+// of is the access to the event that the leaf is of.
+func (c *compiler[C]) of(l leaf) *access[C] {
+	if l.this {
+		return c.access.this
+	}
+	return c.access
+}
+
+// field compiles a text field or the kind, by a.
+func (c *compiler[C]) field(a *access[C], name, text string) textFn[C] {
+	if name == "kind" {
+		return a.kind
+	}
+	return a.field(fieldOf(name), c.unknown(text))
 }
 
 // size is the number of characters of a text.

@@ -182,11 +182,14 @@ func withConstant[C, T any](o order, a func(*C) (T, status), v T, f func(T, T) i
 
 // checkText says where a field is compared with a text that it never has.
 func (c *compiler[C]) checkText(e, at ast.Expr, v string) {
-	if e.Kind() != ast.IdentKind {
-		return
+	name := ""
+	if l := c.leaves[e.ID()]; l.is == thisLeaf {
+		name = l.name
+	} else if e.Kind() == ast.IdentKind {
+		name = e.AsIdent()
 	}
 	var known []string
-	switch e.AsIdent() {
+	switch name {
 	case "direction":
 		known = schemas.Sides[schemas.SideOut:]
 	case "kind":
@@ -201,5 +204,5 @@ func (c *compiler[C]) checkText(e, at ast.Expr, v string) {
 			return
 		}
 	}
-	c.mistake(at, "`%s` is never '%s': it is %s%s", e.AsIdent(), clip(v), oneOf(known), didYouMean(v, known))
+	c.mistake(at, "`%s` is never '%s': it is %s%s", name, clip(v), oneOf(known), didYouMean(v, known))
 }

@@ -100,6 +100,9 @@ func (c *compiler[C]) money(e ast.Expr) moneyFn[C] {
 		c.reads(measure{text: "feature." + l.name, kind: Money, feature: l.feature + 1})
 		return c.access.moneyFeature(l.feature)
 	}
+	if c.leaves[e.ID()].is == thisLeaf {
+		return c.access.this.amount(c.unknown("this.amount"))
+	}
 	if e.Kind() == ast.IdentKind {
 		c.reads(measure{text: "amount", kind: Money, field: "amount"})
 		return c.access.amount(c.unknown("amount"))

@@ -35,8 +35,16 @@ func (g generator) conditional(depth int, branch func(int) pair) pair {
 }
 
 func (g generator) intLeaf() pair {
-	v := g.pick("i0", "i1", "i2", "iu")
+	v := g.pick("i0", "i1", "i2", "iu", "distinct('7d', attr.device)", "daily('30d', count).days")
+	if name, ok := aggregateNames[v]; ok {
+		return pair{v, name}
+	}
 	return pair{"feature." + v, v}
+}
+
+// aggregateNames are the interpreter's names of aggregates; au and tu are unknown.
+var aggregateNames = map[string]string{
+	"distinct('7d', attr.device)": "a0", "daily('30d', count).days": "au", "prior.last('7d', channel)": "t0", "first(delay('1h', '7d'), type)": "tu",
 }
 
 func (g generator) doubleLeaf() pair {
@@ -96,7 +104,10 @@ func (g generator) double(depth int) pair {
 }
 
 func (g generator) text() pair {
-	v := g.pick("country", "channel", "type", "state")
+	v := g.pick("country", "channel", "type", "state", "prior.last('7d', channel)", "first(delay('1h', '7d'), type)")
+	if name, ok := aggregateNames[v]; ok {
+		return pair{v, name}
+	}
 	return pair{v, v}
 }
 
@@ -143,6 +154,7 @@ func TestCompile_ClosuresAndInterpreterAgree(t *testing.T) {
 	env, err := cel.NewEnv(cel.CrossTypeNumericComparisons(true),
 		cel.Variable("i0", cel.IntType), cel.Variable("i1", cel.IntType), cel.Variable("i2", cel.IntType), cel.Variable("iu", cel.IntType),
 		cel.Variable("d0", cel.DoubleType), cel.Variable("d1", cel.DoubleType), cel.Variable("d2", cel.DoubleType), cel.Variable("du", cel.DoubleType),
+		cel.Variable("a0", cel.IntType), cel.Variable("au", cel.IntType), cel.Variable("t0", cel.StringType), cel.Variable("tu", cel.StringType),
 		cel.Variable("country", cel.StringType), cel.Variable("channel", cel.StringType), cel.Variable("type", cel.StringType), cel.Variable("state", cel.StringType),
 		cel.Function("quotient", cel.Overload("quotient", []*cel.Type{cel.DoubleType, cel.DoubleType}, cel.DoubleType,
 			cel.BinaryBinding(func(a, b ref.Val) ref.Val {
@@ -172,8 +184,8 @@ func TestCompile_ClosuresAndInterpreterAgree(t *testing.T) {
 			p = g.boolean(4)
 		}
 		f, vars := g.values()
-		got := closures(t, p.ours, kind, f)
-		if want := interpret(t, env, p.cel, vars); got != want {
+		got := closures(t, p.ours, kind, f, vars)
+		if want := interpret(t, env, p.cel, vars, "iu", "du", "state", "au", "tu"); got != want {
 			t.Fatalf("%s\n%s\nvalues %v: closures %s, interpreter %s", p.ours, p.cel, vars, got, want)
 		}
 		classes[strings.SplitN(got, " ", 2)[0]]++
@@ -205,11 +217,12 @@ func (g generator) values() (*Frame, map[string]any) {
 		vars[field.String()] = v
 		f.Event.SetText(field, v)
 	}
+	vars["a0"], vars["t0"] = g.Int64N(4), g.pick("DE", "pos", "", "Ünïcode")
 	return f, vars
 }
 
-// closures evaluates text by our compiler.
-func closures(t *testing.T, text string, kind ValueKind, f *Frame) string {
+// closures evaluates text by our compiler; the aggregates' values are those of their names among vars.
+func closures(t *testing.T, text string, kind ValueKind, f *Frame, vars map[string]any) string {
 	t.Helper()
 	var m mistakes
 	policy := Policy{Counted: []string{"DE", "pos", ""}}
@@ -224,18 +237,29 @@ func closures(t *testing.T, text string, kind ValueKind, f *Frame) string {
 		t.Fatalf("%s: %v", text, m.err())
 	}
 	c := &compiler[Frame]{x, &frameAccess}
-	result, s := "", status(0)
-	switch kind {
+	var evaluate func() (any, status)
+	switch e := x.tree.Expr(); kind {
 	case Int:
-		v, st := c.integer(x.tree.Expr())(f)
-		result, s = fmt.Sprint("int ", v), st
+		fn := c.integer(e)
+		evaluate = func() (any, status) { v, s := fn(f); return fmt.Sprint("int ", v), s }
 	case Double:
-		v, st := c.double(x.tree.Expr())(f)
-		result, s = fmt.Sprint("double ", v), st
+		fn := c.double(e)
+		evaluate = func() (any, status) { v, s := fn(f); return fmt.Sprint("double ", v), s }
 	default:
-		v, st := c.boolean(x.tree.Expr())(f)
-		result, s = fmt.Sprint(v), st
+		fn := c.boolean(e)
+		evaluate = func() (any, status) { v, s := fn(f); return v, s }
 	}
+	for _, a := range sc.plan.Aggregates {
+		switch v := vars[aggregateNames[a.Text]].(type) {
+		case int64:
+			f.Aggregates = append(f.Aggregates, IntValue(v))
+		case string:
+			f.Aggregates = append(f.Aggregates, TextValue(v))
+		default:
+			f.Aggregates = append(f.Aggregates, None(WhyHorizon))
+		}
+	}
+	result, s := evaluate()
 	switch {
 	case m.err() != nil:
 		t.Fatal(m.err())
@@ -244,11 +268,11 @@ func closures(t *testing.T, text string, kind ValueKind, f *Frame) string {
 	case s < 0:
 		return "error"
 	}
-	return result
+	return fmt.Sprint(result)
 }
 
-// interpret evaluates text by cel.Program.
-func interpret(t *testing.T, env *cel.Env, text string, vars map[string]any) string {
+// interpret evaluates text by cel.Program, where the variables named unknown are.
+func interpret(t *testing.T, env *cel.Env, text string, vars map[string]any, unknown ...string) string {
 	t.Helper()
 	a, issues := env.Compile(text)
 	if issues.Err() != nil {
@@ -258,7 +282,11 @@ func interpret(t *testing.T, env *cel.Env, text string, vars map[string]any) str
 	if err != nil {
 		t.Fatal(err)
 	}
-	partial, err := cel.PartialVars(vars, cel.AttributePattern("iu"), cel.AttributePattern("du"), cel.AttributePattern("state"))
+	var patterns []*cel.AttributePatternType
+	for _, name := range unknown {
+		patterns = append(patterns, cel.AttributePattern(name))
+	}
+	partial, err := cel.PartialVars(vars, patterns...)
 	if err != nil {
 		t.Fatal(err)
 	}

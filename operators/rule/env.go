@@ -13,12 +13,13 @@ import (
 
 // The CEL environment: macros are off, and nothing is declared but what the compiler compiles, so the type check is the whole gate.
 //
-// money is opaque. decimal is the type of constants that CEL would call double where they are an operand: they stay exact next to
+// money is opaque. events is the type of `count` in daily(W, count), which nothing else takes. decimal is the type of constants that CEL would call double where they are an operand: they stay exact next to
 // money and become doubles next to doubles. Names that begin with @ cannot be written; they stand for leaves that resolve has
 // replaced (constants, features, attributes).
 var (
 	moneyType   = cel.OpaqueType("money")
 	decimalType = cel.OpaqueType("decimal")
+	eventsType  = cel.OpaqueType("events")
 )
 
 // leafNames are the functions without arguments that stand for replaced leaves, by the kind of their value.
@@ -55,8 +56,13 @@ var signatures = map[string]string{
 	"avg":        "(W, amount) or (W, amount, condition)",
 	"min":        "(W, amount) or (W, amount, condition)",
 	"max":        "(W, amount) or (W, amount, condition)",
+	"stddev":     "(W, amount) or (W, amount, condition)",
+	"first":      "(W, field) or (W, field, condition)",
+	"last":       "(W, field) or (W, field, condition)",
 	"distinct":   "(W, field) or (W, field, condition)",
 	"since":      "(condition)",
+	"daily":      "(W, amount) or (W, count), each also with a condition",
+	"delay":      "(W, D): two lengths or duration parameters",
 	"has":        "(attr.name) or (field)",
 	"duration":   "('90d')",
 	"double":     "(number)",
@@ -78,6 +84,7 @@ var environment = sync.OnceValue(func() *cel.Env {
 		cel.ExpressionNodeLimit(maxNodes),
 		cel.Variable("amount", moneyType),
 		cel.Variable("kind", cel.StringType),
+		cel.Variable("count", eventsType),
 	}
 	for _, f := range schemas.Fields {
 		opts = append(opts, cel.Variable(f, cel.StringType))
@@ -180,11 +187,26 @@ func declareAggregates() (opts []cel.EnvOption) {
 		}
 	}
 	declare("count", cel.IntType, w)
-	for _, f := range []string{"sum", "avg", "min", "max"} {
+	for _, f := range []string{"sum", "avg", "min", "max", "stddev", "first", "last"} {
 		declare(f, moneyType, w, moneyType)
 	}
+	for _, f := range []string{"first", "last"} {
+		declare(f, cel.StringType, w, cel.StringType)
+	}
 	declare("distinct", cel.IntType, w, cel.StringType)
+	for _, f := range dailyNames {
+		result := moneyType
+		if f == ".days" {
+			result = cel.IntType
+		}
+		for _, of := range []*cel.Type{moneyType, eventsType} {
+			opts = append(opts, function("daily"+f, result, w, of), function("daily"+f, result, w, of, b))
+		}
+	}
 	return append(opts, function("since", cel.DurationType, b))
 }
 
 const priorPrefix = "prior."
+
+// dailyNames are what daily(W, …) says of its days, in the order of the Funcs.
+var dailyNames = []string{".mean", ".stddev", ".max", ".days"}

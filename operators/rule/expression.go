@@ -32,12 +32,33 @@ type expression struct {
 	measured []measure // what the expression reads, in order of evaluation
 }
 
+// slots are the aggregates that the compiled expression reads, through features too.
+func (x *expression) slots() (all []int) {
+	for _, m := range x.measured {
+		read := []int{m.slot - 1}
+		switch {
+		case m.feature > 0:
+			read = x.scope.features[m.feature-1].slots
+		case m.slot == 0:
+			continue
+		}
+		for _, s := range read {
+			if !slices.Contains(all, s) {
+				all = append(all, s)
+			}
+		}
+	}
+	return all
+}
+
 // leaf is what stands behind a node without operands.
 type leaf struct {
 	is       leafKind
 	constant constant // constantLeaf
+	window   Window   // windowLeaf
 	feature  int      // featureLeaf: index into the features
-	name     string   // attrLeaf, hasLeaf: the attribute's or the field's name
+	name     string   // thisLeaf, attrLeaf, hasAttrLeaf, hasFieldLeaf: the field's or the attribute's name
+	this     bool     // in a window's condition: of the current event, not the past one
 }
 
 type leafKind uint8
@@ -45,8 +66,10 @@ type leafKind uint8
 const (
 	noLeaf leafKind = iota
 	constantLeaf
+	windowLeaf // the first argument of an aggregate that is no plain length
 	featureLeaf
-	attrLeaf     // the current event's attribute
+	thisLeaf     // a field of the current event in a window's condition
+	attrLeaf     // an attribute
 	hasAttrLeaf  // whether it is given
 	hasFieldLeaf // whether a field is given
 )
@@ -198,7 +221,7 @@ func (x *expression) issues(is *cel.Issues) {
 }
 
 var (
-	typeWords = strings.NewReplacer("google.protobuf.Duration", "duration", "string", "text", "decimal", "double")
+	typeWords = strings.NewReplacer("events", "count", "google.protobuf.Duration", "duration", "string", "text", "decimal", "double")
 	calendar  = []string{"day", "week", "month", "quarter", "year"}
 )
 
@@ -228,8 +251,8 @@ func explainIssue(msg string) string {
 		}
 		return fmt.Sprintf("`%s` does not take %s%s", symbol, types, hint)
 	}
-	takes := signatures[strings.TrimPrefix(name, priorPrefix)]
-	return fmt.Sprintf("`%s` takes %s, not %s", name, takes, types)
+	function, _, _ := strings.Cut(strings.TrimPrefix(name, priorPrefix), ".")
+	return fmt.Sprintf("`%s` takes %s, not %s", name, signatures[function], types)
 }
 
 // number is the exact value of a literal: read from the text where it can be, so that no digit is lost in a double.

@@ -1,6 +1,7 @@
 package rule
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -43,6 +44,9 @@ func FuzzExpression(f *testing.F) {
 	for _, w := range []string{
 		"amount >= 10000*(1.0-0.10) && count('1h', direction == 'OUT') > 2", "prior.avg('90d', amount) * 3 < amount", "since(state == 'SENT') > duration('1d2h')",
 		"has(attr.x) ? attr['x'].matches('^a+$') : size(country) % 3 in [1, 2]", "double(count('1h')) / sum('1h', amount) != -1.5e3", "!(country in ['DE', \"F\\u0041\"])",
+		"count(delay('1d', '7d'), attr.a == this.attr['a'] && this.amount * 2 > amount || has(this.country)) > 1", "prior.last('week', attr['b c'], true) != country",
+		"daily('30d', count, state == this.state).stddev * 3 < count('quarter')", "first('year', amount) > stddev(delay('2d', '1h'), amount, kind == this.kind)",
+		"since(counterparty == this.counterparty && this.country != country) < duration('5m') && daily('2d', amount).days % 2 == 1",
 	} {
 		f.Add(w)
 	}
@@ -61,11 +65,23 @@ func FuzzExpression(f *testing.F) {
 			if err != nil {
 				t.Fatalf("%s: %v", a.Text, err)
 			}
-			if got := again.Plan.Aggregates[0].Text; got != a.Text {
-				t.Fatalf("%s became %s", a.Text, got)
+			if got, want := parts(&again.Plan, &again.Plan.Aggregates[0]), parts(&s.Plan, &a); got != want {
+				t.Fatalf("%s became\n%s\nwas\n%s", a.Text, got, want)
 			}
 		}
 	})
+}
+
+// parts is all that a plan says of an aggregate, in words.
+func parts(p *Plan, a *Aggregate) string {
+	filter, scan := "", ""
+	if a.Filter != NoFilter {
+		filter = p.Filters[a.Filter].key()
+	}
+	if a.Scan != NoScan {
+		scan = p.Scans[a.Scan].Text
+	}
+	return fmt.Sprintln(a.Text, a.Func, a.Window, a.Window.Unit, a.Prior, a.Field, a.Equal, filter, scan)
 }
 
 func judgeAnything(t *testing.T, s *Set) {
@@ -81,5 +97,9 @@ func judgeAnything(t *testing.T, s *Set) {
 		for i := range s.Plan.Filters {
 			s.Plan.Filters[i].Match(&p)
 		}
+		for i := range s.Plan.Scans {
+			s.Plan.Scans[i].Match(&p, &p)
+		}
+		s.JudgeAgain(h.frame(t, s), fact, func(int) bool { return true })
 	}
 }

@@ -74,10 +74,8 @@ func (h history) frame(t testing.TB, s *Set) *Frame {
 		switch {
 		case ok:
 			used++
-		case a.Func == Count || a.Func == Distinct:
-			v = IntValue(0)
-		case a.Func == Sum:
-			v = MoneyValue(schemas.Int128{})
+		case a.Func == Count || a.Func == Distinct || a.Func == DailyDays || a.Func == Sum:
+			v = Value{}
 		case a.Func == Since:
 			v = None(WhySince)
 		default:

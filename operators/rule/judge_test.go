@@ -3,6 +3,7 @@ package rule
 import (
 	"fmt"
 	"math"
+	"strings"
 	"sync"
 	"testing"
 
@@ -234,6 +235,25 @@ func TestJudge_PanicOfOneRuleIsItsErrorAlone(t *testing.T) {
 	}
 }
 
+// The features are computed each after those that it reads: another order than the file's. Behind one that panics the others go on.
+func TestJudge_PanicOfOneFeatureIsThatFeaturesAlone(t *testing.T) {
+	s := compile(t, "features:\n- {name: a, expr: \"feature.d + 1\"}\n- {name: b, expr: \"count('2h')\"}\n- {name: c, expr: \"size(country)\"}\n- {name: d, expr: \"size(country) * 2\"}\n- {name: e, expr: amount}\n"+
+		"---\n"+condition("feature.b > 0"))
+	f := history{amount: "2", fields: map[string]string{"country": "DE"}}.frame(t, s)
+	f.Aggregates = nil // as if enrich had a bug
+	for range 2 {
+		var fact schemas.Fact
+		s.Judge(f, &fact)
+		got := ""
+		for _, x := range fact.Features {
+			got += x.Name + " " + schemas.Int128FromBytes(x.Value).Decimal() + "; "
+		}
+		if got != "a 5; c 2; d 4; e 2; " || fact.Rules[0].Note != "panic in a feature" {
+			t.Errorf("got %s%v", got, fact.Rules)
+		}
+	}
+}
+
 func TestJudge_HitExplainsItselfInWordsAndValues(t *testing.T) {
 	s := compile(t, `
 features: [{name: ratio, expr: "amount / prior.max('90d', amount)"}]
@@ -326,6 +346,30 @@ func TestJudge_NoHitAllocatesNothing(t *testing.T) {
 		if r.Verdict != schemas.NoHit {
 			t.Errorf("%s: %v %s", r.Rule, r.Verdict, r.Note)
 		}
+	}
+}
+
+// What is not determinable is the everyday case of a new customer.
+func TestJudge_NDAllocatesNothing(t *testing.T) {
+	s, f, fact := libraryFrame(t)
+	for i, why := range whys {
+		for slot := range f.Aggregates {
+			f.Aggregates[slot] = None(why)
+		}
+		f.Amount = schemas.I128(5000 * schemas.Micro)
+		if n := testing.AllocsPerRun(100, func() {
+			fact.Reset()
+			s.Judge(f, fact)
+		}); n != 0 {
+			t.Errorf("%s: %v allocations per event", why, n)
+		}
+		if got := fact.Rules[0]; got.Verdict != schemas.ND || got.Note != "since(true): "+why {
+			t.Errorf("%d: %+v", i, got)
+		}
+	}
+	f.Aggregates[len(f.Aggregates)-1] = None("of a kind that no list knows")
+	if s.Judge(f, fact); !strings.Contains(fmt.Sprint(fact.Rules), ": of a kind that no list knows") {
+		t.Errorf("got %+v", fact.Rules)
 	}
 }
 

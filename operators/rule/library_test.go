@@ -5,6 +5,7 @@ import (
 	"reflect"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/streamgauge/streamgauge/schemas"
 )
@@ -111,7 +112,7 @@ policy:
 features: [{name: n, expr: "count('1d', state == 'BAD')"}]
 `)
 	p := s.Policy
-	want := Policy{BaseCurrency: "USD", HumanFrom: Never, RejectFrom: schemas.LevelMedium, Slack: 2 * day, Counted: []string{"OK"}, Uncounted: []string{"BAD", "UGLY"},
+	want := Policy{BaseCurrency: "USD", HumanFrom: Never, RejectFrom: schemas.LevelMedium, Slack: 2 * day, Zone: time.UTC, Counted: []string{"OK"}, Uncounted: []string{"BAD", "UGLY"},
 		CloudEvents: CloudEvents{Prefix: "com.example.", Source: "/bank", Mode: Binary}}
 	if !reflect.DeepEqual(p, want) || s.Plan.Retention != 3*day {
 		t.Errorf("got %+v, retention %s", p, formatDuration(s.Plan.Retention))

@@ -3,6 +3,10 @@ package rule
 // Limits of a configuration. They keep compiling, planning and judging bounded whatever a folder holds.
 const (
 	MaxFilters    = 64   // one class bit per retained event, in one 64-bit word
+	MaxWindows    = 256  // each is two searches per event: at 50 ns together 13 µs
+	MaxScans      = 16   // each looks at up to 4,096 events of every window that uses it: about 0.1 ms an event
+	MaxColumns    = 32   // each is 4 bytes per retained event
+	MaxEquals     = 16   // each is a chain through all retained events: 8 bytes per event
 	MaxAggregates = 1024 // each is measured for every event; at 100 ns each that is 0.1 ms an event
 	MaxRules      = 1000 // a fact names each rule with its outcome, about 30 bytes: 30 kB a fact
 	MaxFeatures   = 1000 // a fact holds each feature, about 30 bytes

@@ -69,7 +69,7 @@ when: count('365d', channel == 'x') > 1
 	for _, f := range s.Plan.Filters {
 		got += fmt.Sprintf("%s %v\n", f.Text, f.Uncounted)
 	}
-	got += fmt.Sprintf("%b %s %s", s.Plan.Fields, formatDuration(s.Plan.Longest), formatDuration(s.Plan.Retention))
+	got += fmt.Sprintf("%v %s %s", s.Plan.Columns, formatDuration(s.Plan.Longest), formatDuration(s.Plan.Retention))
 	want := strings.TrimPrefix(`
 count('24h', direction == 'OUT') filter 0
 count('24h', 'OUT' == direction) filter 1
@@ -81,7 +81,7 @@ direction == 'OUT' false
 'OUT' == direction false
 amount >= 9000 false
 state == 'DECLINED' true
-110001 72h 4d`, "\n")
+[country state] 72h 4d`, "\n")
 	if got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}

@@ -3,6 +3,7 @@ package rule
 import (
 	"slices"
 	"strings"
+	"time"
 
 	"go.yaml.in/yaml/v3"
 
@@ -18,9 +19,11 @@ type Policy struct {
 	HumanFrom    schemas.Level // from this level on a human decides (pending); Never: policy decides everything
 	RejectFrom   schemas.Level // from this level of a FRAUD rule on policy rejects; Never: policy accepts everything
 	Slack        int64         // ms added to the longest window: how late an event may come
-	Counted      []string      // states that count, upper case
-	Uncounted    []string      // states that do not
-	CloudEvents  CloudEvents
+	// The local days of calendar windows and of daily; from the time zone data in the binary (ZonesVersion), never the machine's.
+	Zone        *time.Location
+	Counted     []string // states that count, upper case
+	Uncounted   []string // states that do not
+	CloudEvents CloudEvents
 }
 
 // CloudEvents says how operation results are published.
@@ -37,6 +40,7 @@ func DefaultPolicy() Policy {
 		HumanFrom:    schemas.LevelHigh,
 		RejectFrom:   Never,
 		Slack:        day,
+		Zone:         time.UTC,
 		Counted:      []string{"SUCCESSFUL", "EXECUTED", "CREATED", "PROCESSING", "SENT"},
 		Uncounted:    []string{"DECLINED", "REFUSED", "EXPIRED", "FAILED", "REVERSED", "REFUNDED", "SUSPENDED"},
 		CloudEvents:  CloudEvents{Prefix: "app.amlyze.", Source: "customer", Mode: Structured},
@@ -62,8 +66,8 @@ const (
 func (p *Policy) states() []string { return slices.Concat(p.Counted, p.Uncounted) }
 
 var (
-	policyKeys      = []string{"base_currency", "human_from", "reject_from", "slack", "counted", "uncounted", "cloudevents"}
-	laterPolicyKeys = []string{"unknown_customer", "rates", "levels", "lists", "time_zone"}
+	policyKeys      = []string{"base_currency", "human_from", "reject_from", "slack", "time_zone", "counted", "uncounted", "cloudevents"}
+	laterPolicyKeys = []string{"unknown_customer", "rates", "levels", "lists"}
 	levelsOrNever   = append(schemas.Levels[schemas.LevelLow:len(schemas.Levels):len(schemas.Levels)], "never")
 )
 
@@ -87,6 +91,7 @@ func (r *reader) readPolicy() {
 			}
 		})
 		d.optional("slack", func(n *yaml.Node) { p.Slack = d.slack(n) })
+		d.optional("time_zone", func(n *yaml.Node) { p.Zone = d.zone(n) })
 		d.optional("counted", func(n *yaml.Node) { p.Counted = d.states(n, "`counted`") })
 		d.optional("uncounted", func(n *yaml.Node) { p.Uncounted = d.states(n, "`uncounted`") })
 		for _, s := range p.Counted {
@@ -119,6 +124,16 @@ func (d *document) slack(n *yaml.Node) int64 {
 		d.at(n, "`slack` is at most %s, not %s: every event is retained that much longer", formatDuration(maxSlack), formatDuration(ms))
 	}
 	return ms
+}
+
+// zone reads a time zone; UTC after a mistake.
+func (d *document) zone(n *yaml.Node) *time.Location {
+	name := d.words(n, "`time_zone`")
+	if z := loadZone(name); z != nil {
+		return z
+	}
+	d.at(n, "`time_zone` is an IANA name like Europe/Vilnius (data %s), not `%s`%s", ZonesVersion, clip(name), didYouMean(name, zoneNames()))
+	return time.UTC
 }
 
 func (d *document) states(n *yaml.Node, what string) []string {

@@ -126,11 +126,12 @@ func (r *reader) feature(i int, pending []*expression, done []uint8, path []stri
 	}
 	ft.Kind = x.kind(x.tree.Expr())
 	ft.compute = x.compileFeature(ft.Kind)
+	ft.slots = x.slots()
 	r.set.featureOrder = append(r.set.featureOrder, i)
 }
 
 func (r *reader) readRules() {
-	ids := map[string]string{}
+	ids, judged := map[string]string{}, 0
 	for _, d := range r.rules {
 		rule, n := r.rule(d)
 		if rule.ID != "" {
@@ -141,14 +142,15 @@ func (r *reader) readRules() {
 		}
 		r.set.Rules = append(r.set.Rules, rule)
 		if rule.Mode != Off {
-			r.set.judged = append(r.set.judged, rule)
+			judged++
+			r.set.add(rule)
 		}
 		if rule.Nature == Fraud {
 			r.set.fraud[rule.ID] = true
 		}
 	}
-	if n := len(r.set.judged); n > MaxRules {
-		r.add("", 0, 0, "%d live and shadow rules; %d are allowed", n, MaxRules)
+	if judged > MaxRules {
+		r.add("", 0, 0, "%d live and shadow rules; %d are allowed", judged, MaxRules)
 	}
 }
 
@@ -198,10 +200,8 @@ func (r *reader) condition(rule *Rule, d document, n *yaml.Node, params map[stri
 		rule.holds = (&compiler[Frame]{x, &frameAccess}).boolean(x.tree.Expr())
 		rule.measured = x.measured
 	}
-	for _, m := range x.measured {
-		if m.slot > 0 && rule.Mode != Off {
-			rule.Slots = append(rule.Slots, m.slot-1)
-		}
+	if rule.Mode != Off {
+		rule.Slots = x.slots()
 	}
 	rule.reason = []part{{text: rule.Name}}
 	d.optional("reason", func(n *yaml.Node) {
@@ -215,11 +215,17 @@ func (r *reader) condition(rule *Rule, d document, n *yaml.Node, params map[stri
 // finish completes the plan.
 func (r *reader) finish() {
 	p := r.scope.planner
-	if b := p.beyond; b != nil {
-		r.add(b.File, b.Line, b.Column, "the folder needs %d distinct filters and %d distinct aggregates; %d and %d are possible: share conditions and windows, or turn rules off",
-			len(p.filters), len(p.slots), MaxFilters, MaxAggregates)
+	for _, s := range p.all() {
+		if b := s.beyond; b != nil {
+			r.add(b.File, b.Line, b.Column, "the folder needs %d distinct %s; %d are possible: share conditions and windows over rules, or turn rules off",
+				len(s.index), s.what, s.limit)
+		}
 	}
-	r.set.Plan, r.set.notes = p.plan, p.notes
+	slices.SortFunc(p.plan.Columns, Column.Compare)
+	r.set.Plan, r.set.notes = p.plan, make([]said, len(p.notes))
+	for i, n := range p.notes {
+		r.set.notes[i] = n.said()
+	}
 	r.set.Plan.Retention = p.plan.Longest + r.set.Policy.Slack
 }
 

@@ -28,14 +28,21 @@ func (m *measure) value(s *Set, f *Frame) string {
 	switch {
 	case m.slot > 0:
 		v := &f.Aggregates[m.slot-1]
-		if v.Kind == Absent {
+		switch {
+		case v.Why != "":
 			return noData + ": " + v.Why
+		case m.kind == Money:
+			return v.I.Decimal()
+		case m.kind == Duration:
+			return formatDuration(int64(v.I.Lo))
+		case m.kind == Text:
+			return v.S
 		}
-		return v.text()
+		return strconv.FormatInt(int64(v.I.Lo), 10)
 	case m.feature > 0:
 		return s.Features[m.feature-1].text(&f.features[m.feature-1])
 	case m.attr != "":
-		if v, ok := attribute(f.Event, m.attr); ok {
+		if v, ok := f.Event.Attr(m.attr); ok {
 			return v
 		}
 	case m.field == "kind":
@@ -54,21 +61,10 @@ func (m *measure) value(s *Set, f *Frame) string {
 
 // words is the value as a sentence wants it: of a measured duration the two largest units.
 func (m *measure) words(s *Set, f *Frame) string {
-	if m.slot > 0 && f.Aggregates[m.slot-1].Kind == Duration {
+	if m.slot > 0 && m.kind == Duration && f.Aggregates[m.slot-1].Why == "" {
 		return formatDuration(coarse(int64(f.Aggregates[m.slot-1].I.Lo)))
 	}
 	return m.value(s, f)
-}
-
-// text is a measured value as people read it.
-func (v *Value) text() string {
-	switch v.Kind {
-	case Money:
-		return v.I.Decimal()
-	case Duration:
-		return formatDuration(int64(v.I.Lo))
-	}
-	return strconv.FormatInt(int64(v.I.Lo), 10)
 }
 
 func (ft *Feature) text(c *computed) string {

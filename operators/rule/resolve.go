@@ -23,8 +23,8 @@ var fieldNames = append([]string{"amount", "kind"}, schemas.Fields[:]...)
 
 // Names that the language has and this version does not.
 var (
-	laterNames     = []string{"this", "profile", "money", "time", "now", "customer", "last"}
-	laterFunctions = []string{"stddev", "first", "last", "delay", "daily", "entity", "list", "distanceKm", "inBand", "sequence", "timestamp", "lowerAscii"}
+	laterNames     = []string{"profile", "money", "time", "now", "customer"}
+	laterFunctions = []string{"entity", "list", "distanceKm", "inBand", "sequence", "timestamp", "lowerAscii"}
 	macros         = []string{"all", "exists", "exists_one", "map", "filter"}
 )
 
@@ -84,18 +84,20 @@ func (x *expression) ident(e ast.Expr) {
 	name := e.AsIdent()
 	switch {
 	case slices.Contains(fieldNames, name):
-	case name == "params" || name == "feature" || name == "attr":
+	case name == "params" || name == "feature" || name == "attr" || name == "this":
 		x.mistake(e, "`%s` needs a name: %s.name", name, name)
 	case name == "prior":
 		x.mistake(e, "`prior` goes before a function: prior.count(…)")
 	case slices.Contains(laterNames, name):
 		x.mistake(e, "`%s` is not available in this version", name)
+	case signatures[name] != "":
+		x.mistake(e, "`%s` is a function: it takes %s", name, signatures[name])
 	default:
 		x.mistake(e, "`%s`: no such field%s", clip(name), didYouMean(name, fieldNames))
 	}
 }
 
-// selection resolves params.x, feature.x and attr.x.
+// selection resolves params.x, feature.x, attr.x, this.x and daily(…).x.
 func (x *expression) selection(e ast.Expr, in site) {
 	s := e.AsSelect()
 	root, name := "", s.FieldName()
@@ -103,20 +105,26 @@ func (x *expression) selection(e ast.Expr, in site) {
 		root = s.Operand().AsIdent()
 	}
 	switch {
+	case s.Operand().Kind() == ast.CallKind && s.Operand().AsCall().FunctionName() == "daily":
+		x.daily(e, s.Operand().AsCall(), name, in)
+	case root == "this":
+		x.this(e, name, in)
+	case isThisAttr(s.Operand()):
+		x.attr(e, name, true, in)
 	case root == "params":
 		x.param(e, name, in)
 	case root == "feature":
 		x.feature(e, name, in)
 	case root == "attr":
-		x.attr(e, name, in)
+		x.attr(e, name, false, in)
 	case slices.Contains(laterNames, root):
 		x.mistake(s.Operand(), "`%s.` is not available in this version", root)
 	case root != "" && slices.Contains(fieldNames, root):
 		x.mistake(e, "`%s` has no parts: `%s.%s`", root, root, clip(name))
 	case root != "":
-		x.mistake(s.Operand(), "`%s.%s`: no such name%s", clip(root), clip(name), didYouMean(root, []string{"params", "feature", "attr", "prior"}))
+		x.mistake(s.Operand(), "`%s.%s`: no such name%s", clip(root), clip(name), didYouMean(root, []string{"params", "feature", "attr", "prior", "this"}))
 	default:
-		x.mistake(e, "`.%s`: only params, feature and attr have names below them", clip(name))
+		x.mistake(e, "`.%s`: only params, feature, attr and this have names below them", clip(name))
 	}
 }
 
@@ -150,12 +158,46 @@ func (x *expression) feature(e ast.Expr, name string, in site) {
 	}
 }
 
-func (x *expression) attr(e ast.Expr, name string, in site) {
-	if in.filter {
-		x.mistake(e, "`attr.%s` is not retained of past events: a window's condition can ask for %s", clip(name), oneOf(fieldNames))
-		return
+// attr makes e an attribute: in a window's condition that of the past event, or of the current one behind `this`.
+func (x *expression) attr(e ast.Expr, name string, this bool, in site) {
+	switch {
+	case this && !in.filter:
+		x.outside(e, attrText(name))
+	case in.filter && name == "":
+		x.mistake(e, "an attribute that is asked for of past events has a name, not ''")
+	default:
+		x.setLeaf(e, leaf{is: attrLeaf, name: name, this: this}, Text)
 	}
-	x.setLeaf(e, leaf{is: attrLeaf, name: name}, Text)
+}
+
+// this makes e a field of the current event in a window's condition.
+func (x *expression) this(e ast.Expr, name string, in site) {
+	switch {
+	case name == "attr":
+		x.mistake(e, "`this.attr` needs a name: this.attr.name")
+	case !slices.Contains(fieldNames, name):
+		x.mistake(e, "`this.%s`: no such field%s", clip(name), didYouMean(name, append(fieldNames[:len(fieldNames):len(fieldNames)], "attr")))
+	case !in.filter:
+		x.outside(e, name)
+	case name == "amount":
+		x.setLeaf(e, leaf{is: thisLeaf, name: name, this: true}, Money)
+	default:
+		x.setLeaf(e, leaf{is: thisLeaf, name: name, this: true}, Text)
+	}
+}
+
+// outside says that `this.` stands where there is only one event.
+func (x *expression) outside(e ast.Expr, name string) {
+	x.mistake(e, "`this.%s` outside of a window's condition: only there are two events to tell apart; write `%s`", clip(name), clip(name))
+}
+
+// isThisAttr reports whether e is this.attr.
+func isThisAttr(e ast.Expr) bool {
+	if e.Kind() != ast.SelectKind || e.AsSelect().FieldName() != "attr" {
+		return false
+	}
+	o := e.AsSelect().Operand()
+	return o.Kind() == ast.IdentKind && o.AsIdent() == "this"
 }
 
 // call resolves operators and functions.
@@ -177,7 +219,11 @@ func (x *expression) call(e ast.Expr, in site) {
 		x.has(e, args, in)
 	case name == "duration":
 		x.duration(e, args, in)
-	case name == "inBand" || slices.Contains(laterFunctions, name):
+	case name == "delay":
+		x.mistake(e, "`delay(…)` is a window: it stands where a length does, count(delay('24h', '7d'))")
+	case name == "daily":
+		x.mistake(e, "`daily(…)` needs what you want of its days behind it: %s", oneOf(dailyNames))
+	case slices.Contains(laterFunctions, name):
 		x.mistake(e, "`%s(…)` is not available in this version", name)
 	case strings.HasPrefix(name, "@") || name == "prior" || !declared(name):
 		x.mistake(e, "`%s(…)`: no such function%s", clip(name), didYouMean(name, sortedKeys(signatures)))
@@ -221,8 +267,8 @@ func (x *expression) method(e ast.Expr, in site) {
 	switch {
 	case target.Kind() == ast.IdentKind && target.AsIdent() == "prior":
 		switch {
-		case name == "since":
-			x.mistake(e, "`since` never includes the current event: write since(…)")
+		case name == "since" || name == "daily":
+			x.mistake(e, "`%s` never includes the current event: write %s(…)", name, name)
 		case slices.Contains(Funcs, name):
 			x.aggregate(e, priorPrefix+name, c.Args(), in)
 		case slices.Contains(laterFunctions, name):
@@ -243,6 +289,8 @@ func (x *expression) method(e ast.Expr, in site) {
 		}
 	case target.Kind() == ast.CallKind && slices.Contains(laterFunctions, target.AsCall().FunctionName()):
 		x.resolve(target, in)
+	case target.Kind() == ast.CallKind && target.AsCall().FunctionName() == "daily" && slices.Contains(dailyNames, "."+name):
+		x.mistake(e, "`daily(…).%s` stands without ()", name)
 	default:
 		methods := []string{"contains", "startsWith", "endsWith", "matches", "size"}
 		x.mistake(e, "`.%s(…)`: no such function of text%s", clip(name), didYouMean(name, methods))
@@ -266,22 +314,22 @@ func (x *expression) pattern(e ast.Expr) {
 // index resolves attr['x'].
 func (x *expression) index(e ast.Expr, in site) {
 	args := e.AsCall().Args()
-	root := ""
+	root, this := "", isThisAttr(args[0])
 	if args[0].Kind() == ast.IdentKind {
 		root = args[0].AsIdent()
 	}
 	name, ok := literalText(args[1])
 	switch {
-	case root != "attr":
+	case root != "attr" && !this:
 		x.mistake(e, "`[…]`: only attr['name'] is available")
 	case !ok:
 		x.mistake(args[1], "attr['name'] takes literal text")
 	default:
-		x.attr(e, name, in)
+		x.attr(e, name, this, in)
 	}
 }
 
-// has resolves has(attr.x), has(attr['x']) and has(field).
+// has resolves has(attr.x), has(attr['x']) and has(field), all with `this.` before them too.
 func (x *expression) has(e ast.Expr, args []ast.Expr, in site) {
 	if len(args) != 1 {
 		x.mistake(e, "`has` takes %s", signatures["has"])
@@ -298,7 +346,9 @@ func (x *expression) has(e ast.Expr, args []ast.Expr, in site) {
 	switch l := x.leaves[a.ID()]; {
 	case !ok:
 	case l.is == attrLeaf:
-		x.setLeaf(e, leaf{is: hasAttrLeaf, name: l.name}, Bool)
+		x.setLeaf(e, leaf{is: hasAttrLeaf, name: l.name, this: l.this}, Bool)
+	case l.is == thisLeaf && l.name != "kind":
+		x.setLeaf(e, leaf{is: hasFieldLeaf, name: l.name, this: true}, Bool)
 	default:
 		x.mistake(e, "`has` takes %s", signatures["has"])
 	}

@@ -26,9 +26,9 @@ type Set struct {
 	Policy   Policy
 	Plan     Plan
 
-	judged       []*Rule // live and shadow
-	featureOrder []int   // of Features: each after those that it reads
-	notes        []note
+	on           [schemas.KindTick + 1]panel // by kind of event
+	featureOrder []int                       // of Features: each after those that it reads
+	notes        []said
 	fraud        map[string]bool // ids of FRAUD rules
 }
 
@@ -46,12 +46,29 @@ type Rule struct {
 	Reason  string // the template as written
 	Mode    Mode
 	File    string
-	Slots   []int // aggregates of the condition, in order of evaluation; nil when off
+	Slots   []int // aggregates that the condition reads, through features too, in order of evaluation; nil when off
 
 	kinds    uint16 // On, as bits
 	holds    boolFn[Frame]
 	measured []measure
 	reason   []part
+}
+
+// panel are the rules that judge one kind of event: live and shadow, as Set.Rules has them.
+type panel struct {
+	rules    []*Rule
+	verdicts []schemas.RuleVerdict // one per rule, all NO_HIT: what a fact starts from
+}
+
+// add lets the rule judge on its kinds.
+func (s *Set) add(r *Rule) {
+	for k := range s.on {
+		if r.kinds&(1<<k) != 0 {
+			p := &s.on[k]
+			p.rules = append(p.rules, r)
+			p.verdicts = append(p.verdicts, schemas.RuleVerdict{Rule: r.ID, Version: r.Version})
+		}
+	}
 }
 
 // Nature says what a rule looks for.
@@ -89,6 +106,7 @@ type Feature struct {
 	Kind ValueKind // Int, Money, Double or Duration
 
 	compute func(*Frame, *computed)
+	slots   []int // aggregates that it reads, through features too
 }
 
 // Compile parses, checks and plans a whole snapshot. On failure the error joins one *Mistake for everything that is wrong; the Set is nil.

@@ -37,7 +37,7 @@ func (x *expression) text(e ast.Expr) string {
 
 func (x *expression) write(b *strings.Builder, e ast.Expr, outer int) {
 	if s, ok := x.leafText(e); ok {
-		if outer > precUnary && s[0] == '-' || strings.Contains(s, "/") && !strings.HasPrefix(s, "'") {
+		if l := x.leaves[e.ID()]; l.is == constantLeaf && (outer > precUnary && s[0] == '-' || strings.Contains(s, "/") && !strings.HasPrefix(s, "'")) {
 			s = "(" + s + ")"
 		}
 		b.WriteString(s)
@@ -56,16 +56,46 @@ func (x *expression) leafText(e ast.Expr) (string, bool) {
 	switch l := x.leaves[e.ID()]; l.is {
 	case constantLeaf:
 		return l.constant.text(), true
+	case windowLeaf:
+		return l.window.String(), true
 	case featureLeaf:
 		return "feature." + l.name, true
+	case thisLeaf:
+		return "this." + l.name, true
 	case attrLeaf:
-		return attrText(l.name), true
+		return l.of() + attrText(l.name), true
 	case hasAttrLeaf:
-		return "has(" + attrText(l.name) + ")", true
+		return "has(" + l.of() + attrText(l.name) + ")", true
 	case hasFieldLeaf:
-		return "has(" + l.name + ")", true
+		return "has(" + l.of() + l.name + ")", true
 	}
 	return "", false
+}
+
+// of is the prefix that says of which event a leaf is.
+func (l *leaf) of() string {
+	if l.this {
+		return "this."
+	}
+	return ""
+}
+
+// conjunction is the text of the conjuncts as one condition: the same as if they had been written so.
+func (x *expression) conjunction(all []ast.Expr) string {
+	switch len(all) {
+	case 0:
+		return "true"
+	case 1:
+		return x.text(all[0])
+	}
+	var b strings.Builder
+	for i, e := range all {
+		if i > 0 {
+			b.WriteString(" && ")
+		}
+		x.write(&b, e, precAnd)
+	}
+	return b.String()
 }
 
 func attrText(name string) string {
@@ -134,6 +164,10 @@ func (x *expression) writeFunction(b *strings.Builder, name string, c ast.CallEx
 		x.write(b, c.Target(), precPrimary)
 		b.WriteByte('.')
 	}
+	name, part, ofDaily := strings.Cut(name, "daily.")
+	if ofDaily {
+		name = "daily"
+	}
 	b.WriteString(name)
 	b.WriteByte('(')
 	for i, a := range c.Args() {
@@ -143,4 +177,7 @@ func (x *expression) writeFunction(b *strings.Builder, name string, c ast.CallEx
 		x.write(b, a, precConditional)
 	}
 	b.WriteByte(')')
+	if ofDaily {
+		b.WriteString("." + part)
+	}
 }

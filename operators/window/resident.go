@@ -178,6 +178,9 @@ func (m *missing) last(s int, to int64, amount bool) {
 	}
 }
 
+// Sealed reports whether the customer has sealed chunks: only then can any be missing.
+func (c *Customer) Sealed() bool { return len(c.blocks) > 0 }
+
 // Supply gives the customer a chunk that Missing named. A chunk that it does not name any more is passed over. Fails with what is wrong
 // on any other bytes.
 func (c *Customer) Supply(name ChunkName, value []byte) error {

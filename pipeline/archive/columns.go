@@ -95,6 +95,7 @@ var columns = []tableColumn{
 	{"hits.level", "Array(" + levelType + ")", "hits.level", list(hitOf, func(h *schemas.HitExplained) int8 { return int8(h.Level) })},
 	{"hits.score", "Array(Int32)", "hits.score", list(hitOf, func(h *schemas.HitExplained) int32 { return h.Score })},
 	{"hits.shadow", "Array(Bool)", "hits.shadow", list(hitOf, func(h *schemas.HitExplained) bool { return h.Shadow })},
+	{"hits.at_watermark", "Array(Bool)", "hits.at_watermark", list(hitOf, func(h *schemas.HitExplained) bool { return h.AtWatermark })},
 	{"hits.reason", "Array(String)", "hits.reason", list(hitOf, func(h *schemas.HitExplained) string { return h.Reason })},
 	{"hits.values", "Array(Map(String, String))", "hits.values.name hits.values.value", list(hitOf, func(h *schemas.HitExplained) texts { return h.Values })},
 }

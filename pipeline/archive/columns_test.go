@@ -131,7 +131,7 @@ func (b *bed) readFacts() (back []row) {
 		organisation, team, source, customer, event_id, side, kind, outcome, reason, detail, late, flags, time, appended, published,
 		amount, currency, base_amount, counterparty, channel, country, state, type, present, mapKeys(attributes), mapValues(attributes),
 		control_version, control_digest, config, mapKeys(features), mapValues(features), assessment, stage, initial_level, final_level,
-		decision_type, score, rules, versions, outcomes, notes, hits.rule, hits.version, hits.level, hits.score, hits.shadow, hits.reason,
+		decision_type, score, rules, versions, outcomes, notes, hits.rule, hits.version, hits.level, hits.score, hits.shadow, hits.at_watermark, hits.reason,
 		arrayMap(m -> mapKeys(m), hits.values), arrayMap(m -> mapValues(m), hits.values)
 		FROM `+b.cfg.Database+`.facts`)
 	if err != nil {
@@ -145,7 +145,7 @@ func (b *bed) readFacts() (back []row) {
 			&s.time, &s.appended, &s.published, &s.amount, &s.e.Currency, &s.base, &s.e.Counterparty, &s.e.Channel, &s.e.Country, &s.e.State, &s.e.Type,
 			&s.present, &s.attributeNames, &s.attributeValues, &s.controlVersion, &s.e.Control.Digest, &s.config, &s.featureNames, &s.featureValues,
 			&s.assessment, &s.stage, &s.initial, &s.final, &s.f.DecisionType, &s.f.Score, &s.rules, &s.versions, &s.outcomes, &s.notes,
-			&s.hitRules, &s.hitVersions, &s.hitLevels, &s.hitScores, &s.hitShadows, &s.hitReasons, &s.hitNames, &s.hitValues); err != nil {
+			&s.hitRules, &s.hitVersions, &s.hitLevels, &s.hitScores, &s.hitShadows, &s.hitAtWatermark, &s.hitReasons, &s.hitNames, &s.hitValues); err != nil {
 			b.t.Fatal(err)
 		}
 		back = append(back, s.row())
@@ -176,7 +176,7 @@ type scanned struct {
 	hitRules, hitLevels, hitReasons            []string
 	hitVersions                                []uint32
 	hitScores                                  []int32
-	hitShadows                                 []bool
+	hitShadows, hitAtWatermark                 []bool
 	hitNames, hitValues                        [][]string
 }
 
@@ -206,7 +206,7 @@ func (s *scanned) row() row {
 	}
 	for i, rule := range s.hitRules {
 		f.Hits = append(f.Hits, schemas.HitExplained{Rule: rule, Version: int32(s.hitVersions[i]), Level: levelOf(s.hitLevels[i]),
-			Score: s.hitScores[i], Shadow: s.hitShadows[i], Reason: s.hitReasons[i], Values: zip(s.hitNames[i], s.hitValues[i])})
+			Score: s.hitScores[i], Shadow: s.hitShadows[i], AtWatermark: s.hitAtWatermark[i], Reason: s.hitReasons[i], Values: zip(s.hitNames[i], s.hitValues[i])})
 	}
 	f.Event = e
 	return row{Fact: f, factOffset: int64(s.factOffset), published: s.published.UnixMilli(), assessment: s.assessment}

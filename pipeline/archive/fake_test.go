@@ -42,7 +42,7 @@ func fakeFact(partition int32, offset int64) *schemas.Fact {
 		f.Rules = append(f.Rules, v)
 		if v.Verdict == schemas.Hit {
 			h := schemas.HitExplained{Rule: v.Rule, Version: v.Version, Level: schemas.Level(r.IntN(5)), Score: r.Int32N(200) - 100,
-				Shadow: r.IntN(4) == 0, Reason: text(r), Values: attributes(r, 4)}
+				Shadow: r.IntN(4) == 0, AtWatermark: r.IntN(4) == 0, Reason: text(r), Values: attributes(r, 4)}
 			f.Hits = append(f.Hits, h)
 		}
 	}

@@ -1,6 +1,8 @@
 package archive
 
 import (
+	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -13,7 +15,7 @@ func TestMigrate_AppliesOnceAndThenNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := []string{"0001_facts", "0002_alerts_today", "0003_timeline"}; !slices.Equal(first, want) {
+	if want := []string{"0001_facts", "0002_alerts_today", "0003_timeline", "0004_hits_at_watermark", "0005_alerts_today_at_watermark"}; !slices.Equal(first, want) {
 		t.Errorf("applied %q, want %q", first, want)
 	}
 	again, err := Migrate(t.Context(), b.conn, b.cfg.Options)
@@ -23,6 +25,31 @@ func TestMigrate_AppliesOnceAndThenNothing(t *testing.T) {
 	b.exec("TRUNCATE TABLE {db}.schema_migrations") // a starter that died before it could record
 	if again, err = Migrate(t.Context(), b.conn, b.cfg.Options); err != nil || !slices.Equal(again, first) {
 		t.Errorf("unrecorded, applied %q, %v; want all again", again, err)
+	}
+}
+
+// TestMigrate_FactsOfAnOlderProgramReadAsNotAtTheWatermark: rows from before the column, and rows that a program without it inserts beside
+// a newer one, hold as many cells as they have hits.
+func TestMigrate_FactsOfAnOlderProgramReadAsNotAtTheWatermark(t *testing.T) {
+	b := newBed(t, 1, engineURL(t))
+	if _, err := migrate(t.Context(), b.conn, b.cfg.Options, migrations[:3]); err == nil || !strings.Contains(err.Error(), `facts.hits.at_watermark is ""`) {
+		t.Fatalf("the tables of the first three migrations: %v, want the missing column named", err)
+	}
+	insert := "INSERT INTO {db}.facts (offset, appended, hits.rule, hits.version, hits.level, hits.score, hits.shadow, hits.reason, hits.values)" +
+		" VALUES (%d, now64(3), ['A', 'B'], [1, 1], ['LOW', 'HIGH'], [1, 2], [false, false], ['a', 'b'], [map(), map()])"
+	b.exec(fmt.Sprintf(insert, 1))
+	b.migrated()
+	b.exec(fmt.Sprintf(insert, 2))
+	var offsets []uint64
+	var cells [][]bool
+	b.row("SELECT groupArray(offset), groupArray(hits.at_watermark) FROM (SELECT * FROM {db}.facts ORDER BY offset)", &offsets, &cells)
+	if want := [][]bool{{false, false}, {false, false}}; !slices.Equal(offsets, []uint64{1, 2}) || !slices.EqualFunc(cells, want, slices.Equal) {
+		t.Errorf("offsets %d read %v", offsets, cells)
+	}
+	var alerts uint64
+	b.row("SELECT count() FROM {db}.alerts_today WHERE NOT at_watermark", &alerts)
+	if alerts != 4 {
+		t.Errorf("%d alerts of 2 facts with 2 hits each", alerts)
 	}
 }
 
@@ -106,13 +133,19 @@ func TestMigrate_RetentionFollowsTheConfiguration(t *testing.T) {
 	}
 }
 
+// comments are the lines before a migration's statement.
+var comments = regexp.MustCompile(`^(--.*\n)+`)
+
+// repeatable begins a statement that changes nothing the second time.
+var repeatable = regexp.MustCompile(`^(CREATE (TABLE|VIEW) IF NOT EXISTS|CREATE OR REPLACE VIEW) \$\{database\}\.|^ALTER TABLE \$\{database\}\.\w+\s+ADD COLUMN IF NOT EXISTS `)
+
 func TestMigrations_AreNumberedWithoutGapsAndMayRunTwice(t *testing.T) {
 	for i, m := range migrations {
 		if m.version != i+1 {
 			t.Errorf("migration %s has number %d, want %d", m.name, m.version, i+1)
 		}
-		statement := m.text[strings.Index(m.text, "\nC")+1:]
-		if !strings.HasPrefix(statement, "CREATE TABLE IF NOT EXISTS ${database}.") && !strings.HasPrefix(statement, "CREATE VIEW IF NOT EXISTS ${database}.") {
+		statement := comments.ReplaceAllString(m.text, "")
+		if !repeatable.MatchString(statement) {
 			t.Errorf("migration %s begins with %.60q: can it run twice?", m.name, statement)
 		}
 	}

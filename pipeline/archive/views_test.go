@@ -16,7 +16,7 @@ func alertFact(offset int64, appended time.Time) *schemas.Fact {
 	f.Event.Time = time.Date(2018, 4, 1, 0, 0, 31, 0, time.UTC).UnixMilli() + offset
 	f.Appended, f.InitialLevel, f.FinalLevel = appended.UnixMilli(), schemas.LevelHigh, schemas.LevelHigh
 	f.Hits = []schemas.HitExplained{
-		{Rule: "VEL_OUT", Version: 3, Level: schemas.LevelHigh, Score: 40, Reason: "7 payments in 1 h, more than 5", Values: []schemas.Attribute{{Name: "count(1h)", Value: "7"}}},
+		{Rule: "VEL_OUT", Version: 3, Level: schemas.LevelHigh, Score: 40, AtWatermark: true, Reason: "7 payments in 1 h, more than 5", Values: []schemas.Attribute{{Name: "count(1h)", Value: "7"}}},
 		{Rule: "TRIAL", Version: 1, Level: schemas.LevelLow, Shadow: true, Reason: "tried only"},
 	}
 	return f
@@ -48,11 +48,12 @@ func TestAlertsToday_FollowTheLogsDayAndShowTheExplanation(t *testing.T) {
 	var rule, level, customer, event, reason, assessment string
 	var amount *decimal.Decimal
 	var measured map[string]string
-	b.row("SELECT rule, level, customer, event_id, amount, reason, measured, toString(assessment) FROM {db}.alerts_today ORDER BY appended LIMIT 1",
-		&rule, &level, &customer, &event, &amount, &reason, &measured, &assessment)
+	var atWatermark bool
+	b.row("SELECT rule, level, customer, event_id, amount, reason, measured, toString(assessment), at_watermark FROM {db}.alerts_today ORDER BY appended LIMIT 1",
+		&rule, &level, &customer, &event, &amount, &reason, &measured, &assessment, &atWatermark)
 	if rule != "VEL_OUT" || level != "HIGH" || customer != "c1" || event != "e1" || amount.String() != "57.160001" ||
-		reason != "7 payments in 1 h, more than 5" || measured["count(1h)"] != "7" || assessment != facts[1].Assessment {
-		t.Errorf("alert is %s %s %s %s %s %s %v %s", rule, level, customer, event, amount, reason, measured, assessment)
+		reason != "7 payments in 1 h, more than 5" || measured["count(1h)"] != "7" || !atWatermark || assessment != facts[1].Assessment {
+		t.Errorf("alert is %s %s %s %s %s %s %v %t %s", rule, level, customer, event, amount, reason, measured, atWatermark, assessment)
 	}
 }
 
