@@ -56,13 +56,9 @@ func (b *block) after(t int64) int {
 	return sort.Search(n, func(i int) bool { return b.row[i].time > t })
 }
 
-// insert puts x at index i with absent columns. Memory grows by an eighth: customers with a hundred events are many.
+// insert puts x at index i with absent columns.
 func (b *block) insert(i int, x row) {
-	if len(b.row) == cap(b.row) || len(b.texts)+b.width > cap(b.texts) {
-		c := len(b.row) + max(4, len(b.row)/8)
-		b.row = append(make([]row, 0, c), b.row...)
-		b.texts = append(make([]uint32, 0, c*b.width), b.texts...)
-	}
+	b.row, b.texts = roomFor(b.row, 1), roomFor(b.texts, b.width)
 	n := len(b.row)
 	b.row = b.row[:n+1]
 	b.texts = b.texts[:(n+1)*b.width]
@@ -74,6 +70,15 @@ func (b *block) insert(i int, x row) {
 	clear(b.text(i))
 	b.n++
 	b.valid = min(b.valid, i/miniRows)
+}
+
+// roomFor is s with room for n more. Memory grows by little, to the allocator's next size: customers with a hundred events are many.
+func roomFor[T any](s []T, n int) []T {
+	if len(s)+n <= cap(s) {
+		return s
+	}
+	x := append([]T(nil), make([]T, len(s)+max(n, len(s)/16))...)
+	return x[:copy(x, s)]
 }
 
 // remove takes row i out again: the undo of insert.
@@ -105,6 +110,9 @@ func (b *block) meets(i int, s series) bool {
 
 // miniRows is how many rows share one entry of block.minis: a window's border costs the sums of at most so many rows at each end.
 const miniRows = 32
+
+// manyRows is how many rows a block must have for that.
+const manyRows = 256
 
 // mini returns the sums of mini m, all of whose rows there are.
 func (b *block) mini(m int, p *program) []acc {
@@ -139,7 +147,7 @@ func (b *block) addRows(sums []acc, i, j int, p *program) {
 // addRange adds the rows [i, j) to the sums, minis at once.
 func (b *block) addRange(sums []acc, i, j int, p *program) {
 	m, end := (i+miniRows-1)/miniRows, j/miniRows
-	if m >= end || b.n < 2*miniRows {
+	if m >= end || b.n < manyRows {
 		b.addRows(sums, i, j, p)
 		return
 	}

@@ -13,7 +13,7 @@ type dictionary struct {
 	index []uint32 // ids by hash; nil up to smallDictionary
 }
 
-const smallDictionary = 16
+const smallDictionary = 32
 
 var dictionarySeed = maphash.MakeSeed() // orders slots inside this process only; never stored
 
@@ -55,7 +55,7 @@ func (d *dictionary) add(v string) uint32 {
 	}
 	d.ends = append(d.ends, uint32(len(d.bytes)))
 	if n := len(d.ends); n > smallDictionary {
-		if 2*n > len(d.index) {
+		if 3*n > 2*len(d.index) {
 			d.reindex()
 		} else {
 			d.put(uint32(n))
@@ -100,7 +100,7 @@ func (d *dictionary) reindex() {
 		return
 	}
 	n := 64
-	for n < 3*len(d.ends) {
+	for n < 2*len(d.ends) {
 		n *= 2
 	}
 	d.index = make([]uint32, n)

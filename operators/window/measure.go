@@ -259,7 +259,7 @@ func (c *Customer) forward(s, lo, hi, skip int, amount bool) int {
 		}
 		b.rows()
 		for end := min(b.n, hi-b.start); i < end; i++ {
-			if i%miniRows == 0 && b.n >= 2*miniRows && i+miniRows <= end && !b.mini(i/miniRows, p)[s].has(amount) {
+			if i%miniRows == 0 && b.n >= manyRows && i+miniRows <= end && !b.mini(i/miniRows, p)[s].has(amount) {
 				i += miniRows - 1
 			} else if b.start+i != skip && b.hit(i, p.series[s], amount) {
 				return b.start + i
@@ -281,7 +281,7 @@ func (c *Customer) backward(s, lo, hi, skip int, amount bool) int {
 		}
 		b.rows()
 		for begin := max(0, lo-b.start); i >= begin; i-- {
-			if i%miniRows == miniRows-1 && b.n >= 2*miniRows && i-miniRows+1 >= begin && !b.mini(i/miniRows, p)[s].has(amount) {
+			if i%miniRows == miniRows-1 && b.n >= manyRows && i-miniRows+1 >= begin && !b.mini(i/miniRows, p)[s].has(amount) {
 				i -= miniRows - 1
 			} else if b.start+i != skip && b.hit(i, p.series[s], amount) {
 				return b.start + i

@@ -85,17 +85,26 @@ func square128(s schemas.Int128) u192 {
 	return r
 }
 
-// mean is sum/n rounded half-even, n from 1 to MaxEvents.
+// mean is sum/n rounded half-even, n from 1 to MaxEvents. The product with 1/n proposes; a division costs twice as much.
 func mean(sum schemas.Int128, n int64) schemas.Int128 {
 	v, ok := sum.Int64()
-	if !ok {
+	if !ok || magnitude(v) >= 1<<62 {
 		return sum.DivRound(uint64(n))
 	}
-	q := v / n
-	if rest := magnitude(v-q*n) * 2; rest > uint64(n) || rest == uint64(n) && q&1 == 1 {
-		if q += 1; v < 0 {
-			q -= 2
-		}
+	q := int64(float64(v) * (1 / float64(n)))
+	rest := v - q*n
+	if rest < -n || rest > n { // a large sum: the float has not enough bits
+		q = v / n
+		rest = v - q*n
+	}
+	if rest < 0 { // q is the floor from here on
+		q, rest = q-1, rest+n
+	}
+	if rest >= n {
+		q, rest = q+1, rest-n
+	}
+	if rest > n-rest || rest == n-rest && q&1 == 1 {
+		q++
 	}
 	return schemas.I128(q)
 }
@@ -122,7 +131,7 @@ func narrowStddev(n, sumLo uint64, sumHi int64, sqLo, sqHi uint64) (q uint64, ok
 	sh, sl := bits.Mul64(s, s)
 	lo, c := bits.Sub64(lo, sl, 0)
 	hi, _ = bits.Sub64(hi, sh, c)
-	f := math.Sqrt(float64(hi)*0x1p64+float64(lo)) / float64(n)
+	f := math.Sqrt(float64(hi)*0x1p64+float64(lo)) * (1 / float64(n))
 	q = uint64(f + 0.5)
 	hi, lo = hi<<2|lo>>62, lo<<2
 	// q is right where 4·d lies between the squares of (2q−1)·n and (2q+1)·n.
