@@ -323,7 +323,7 @@ func TestEngine_EqualsTheOracleOverWholeLogs(t *testing.T) {
 // TestEngine_EqualsTheOracleForAGiant: a customer of some thousand visible events, most of them in sealed chunks.
 func TestEngine_EqualsTheOracleForAGiant(t *testing.T) {
 	cfg := generator.Workload(start)
-	cfg.Records, cfg.Customers, cfg.Partitions, cfg.Hot, cfg.Period, cfg.Retention = 9_000, 20, 1, 90, 10*24*3600e9, 193*3600e9
+	cfg.Records, cfg.Customers, cfg.Partitions, cfg.Hot, cfg.Period, cfg.Retention = 6_000, 20, 1, 90, 10*24*3600e9, 193*3600e9
 	cfg.StateChanges, cfg.Hours, cfg.EqualTime = 1_000, 300, 500
 	var features []feature
 	for i, f := range logFeatures() {
