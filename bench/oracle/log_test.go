@@ -297,7 +297,7 @@ func compareLog(t *testing.T, c *chain, cfg generator.LogConfig) oracle.Report {
 // is the only state known of it, which the oracle says holds, and the windows say is superseded.
 func TestEngine_EqualsTheOracleOverWholeLogs(t *testing.T) {
 	seeds := uint64(2)
-	if os.Getenv("STREAMGAUGE_TEST_DATA") == "all" { // make test-data
+	if os.Getenv("STREAMGAUGE_TEST_DATA") == "all" { // by hand: make test-data runs tests of Data alone
 		seeds = 40
 	}
 	for seed := uint64(1); seed <= seeds; seed++ {
