@@ -20,10 +20,16 @@ var handbookColumns = []string{"c_n1", "c_sum1", "c_n7", "c_sum7", "c_n30", "c_s
 
 var handbookMonths = []string{"2018-04", "2018-05"}
 
-// handbookLines reads one of the handbook's files without its header, and returns "" behind the last line. Its cells hold no quotes.
+// handbookLines reads one of the handbook's files.
 func handbookLines(t *testing.T, name string) (next func() string) {
 	t.Helper()
-	f, err := os.Open(data(t, "handbook", name))
+	return gzipLines(t, "handbook", name)
+}
+
+// gzipLines reads a file of the independent data without its header, and returns "" behind the last line. Its cells hold no quotes.
+func gzipLines(t *testing.T, set, name string) (next func() string) {
+	t.Helper()
+	f, err := os.Open(data(t, set, name))
 	if err != nil {
 		t.Fatal(err)
 	}

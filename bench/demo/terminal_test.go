@@ -2,6 +2,7 @@ package demo
 
 import (
 	"fmt"
+	"iter"
 	"os"
 	"strings"
 	"testing"
@@ -40,15 +41,16 @@ func terminalRulesText() string {
 	return text
 }
 
-// terminalRows calls fn for every row of both months with its expected columns: of the terminals in keep, or of all.
-func terminalRows(t *testing.T, keep map[string]bool, fn func(tx string, expect []string)) {
-	t.Helper()
-	for _, month := range handbookMonths {
-		tx, expect := handbookLines(t, "tx-"+month+".csv.gz"), handbookLines(t, "expect-"+month+".csv.gz")
-		for line := tx(); line != ""; line = tx() {
-			want := strings.Split(expect(), ",")
-			if keep == nil || keep[strings.SplitN(line, ",", 5)[3]] {
-				fn(line, want[1+len(handbookColumns):])
+// terminalRows are the rows of both months with their expected columns: of the terminals in keep, or of all.
+func terminalRows(t *testing.T, keep map[string]bool) iter.Seq2[string, []string] {
+	return func(yield func(tx string, expect []string) bool) {
+		for _, month := range handbookMonths {
+			tx, expect := handbookLines(t, "tx-"+month+".csv.gz"), handbookLines(t, "expect-"+month+".csv.gz")
+			for line := tx(); line != ""; line = tx() {
+				want := strings.Split(expect(), ",")
+				if (keep == nil || keep[strings.SplitN(line, ",", 5)[3]]) && !yield(line, want[1+len(handbookColumns):]) {
+					return
+				}
 			}
 		}
 	}
@@ -58,14 +60,14 @@ func terminalRows(t *testing.T, keep map[string]bool, fn func(tx string, expect 
 func compareTerminals(t *testing.T, r replayed, keep map[string]bool) (rows int, hits map[string]int) {
 	t.Helper()
 	hits = map[string]int{}
-	facts := r.facts(t)
 	frauds := 0
-	terminalRows(t, keep, func(tx string, expect []string) {
-		if rows == len(facts) {
-			t.Fatalf("row %s has no fact", tx)
+	next, stop := iter.Pull2(terminalRows(t, keep))
+	defer stop()
+	rows = eachLine(t, r, "facts.jsonl", func(f *factLine) {
+		tx, expect, ok := next()
+		if !ok {
+			t.Fatalf("row %s has a fact too many", f.ID)
 		}
-		f := &facts[rows]
-		rows++
 		same := f.ID == strings.SplitN(tx, ",", 2)[0] && f.Outcome == "assessed" && len(f.Features) == len(terminalColumns)
 		for i, name := range terminalColumns {
 			same = same && f.Features[name] == expect[i]
@@ -82,8 +84,11 @@ func compareTerminals(t *testing.T, r replayed, keep map[string]bool) (rows int,
 			}
 		}
 	})
-	if rows != len(facts) || frauds == 0 {
-		t.Errorf("%d rows, %d facts, %d rows behind a fraud", rows, len(facts), frauds)
+	if tx, _, more := next(); more {
+		t.Errorf("row %s has no fact", tx)
+	}
+	if frauds == 0 {
+		t.Errorf("none of %d rows stands behind a fraud", rows)
 	}
 	return rows, hits
 }
@@ -107,7 +112,9 @@ func TestData_HandbookTerminalsSliceEqualsEveryColumn(t *testing.T) {
 	}
 	var b strings.Builder
 	b.WriteString("tx_id,ts,customer,terminal,amount_cents,fraud,scenario\n")
-	terminalRows(t, terminals, func(tx string, _ []string) { b.WriteString(tx + "\n") })
+	for tx := range terminalRows(t, terminals) {
+		b.WriteString(tx + "\n")
+	}
 	r := replay(t, terminalMapping, rulesDir(t, terminalRulesText()), write(t, "tx.csv.gz", b.String()))
 	rows, hits := compareTerminals(t, r, terminals)
 	t.Logf("%d rows of %d terminals, hits %v", rows, len(terminals), hits)

@@ -2,6 +2,7 @@ package oracle_test
 
 import (
 	"context"
+	"encoding/binary"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -19,17 +20,27 @@ import (
 )
 
 // chain is monitor's operators over the log of generator.NewLog, as a lane runs them: in batches, some of which are aborted first, with
-// customers that are stored and loaded again in between.
+// customers that are stored, evicted and loaded again in between.
 type chain struct {
 	t       *testing.T
 	r       *rand.Rand
 	checker *oracle.Checker
 	conf    *operators.Configuration
 	states  []*operators.State
-	stored  []map[string][]byte // by partition: customers as the store holds them
+	shelves []shelf // by partition
 	pending [][]generator.LogRecord
-	aborts  int
-	loads   int
+
+	aborts, loads, evicted, deltas, supplied int
+}
+
+// shelf is what the store holds of a partition.
+type shelf struct {
+	heads  map[string][]byte
+	chunks map[string][]byte
+}
+
+func chunkKey(key []byte, name window.ChunkName) string {
+	return fmt.Sprintf("%s %d.%d", key, name.Seq, name.Version)
 }
 
 // run feeds a whole log, and returns what the comparison found.
@@ -41,7 +52,7 @@ func (c *chain) run(cfg generator.LogConfig) oracle.Report {
 	}
 	for p := range cfg.Partitions {
 		c.states = append(c.states, operators.NewState(1, p, []*operators.Configuration{c.conf}))
-		c.stored = append(c.stored, map[string][]byte{})
+		c.shelves = append(c.shelves, shelf{map[string][]byte{}, map[string][]byte{}})
 	}
 	c.pending = make([][]generator.LogRecord, cfg.Partitions)
 	for rec, ok := l.Next(); ok; rec, ok = l.Next() {
@@ -79,8 +90,16 @@ func (c *chain) transaction(p int32) {
 	for i, it := range items {
 		c.emit(p, &records[i], it)
 	}
-	if c.r.IntN(10) == 0 {
-		c.reload(p)
+	switch c.r.IntN(12) {
+	case 0:
+		c.flush(p)
+		c.loads++ // another process goes on with what the store holds
+		c.states[p] = operators.NewState(1, p, []*operators.Configuration{c.conf})
+	case 1, 2:
+		c.flush(p)
+		c.evicted += c.states[p].Evict(c.states[p].Bytes() / 2)
+	case 3:
+		c.flush(p)
 	}
 }
 
@@ -97,9 +116,11 @@ func (c *chain) judge(p int32, records []generator.LogRecord) (items []*operator
 			it.Reject("undecodable", "")
 			continue
 		}
+		c.load(p, it.Key)
 		open = append(open, it)
 	}
 	err := c.states[p].Runs(open, func(run []*operators.Item) error {
+		c.supply(p, run)
 		return operators.Run(context.Background(), monitor, &operators.Batch{Topic: schemas.Events.Name, Partition: p, Items: slices.Clone(run), State: c.states[p]})
 	})
 	if err != nil {
@@ -138,22 +159,72 @@ func (c *chain) emit(p int32, rec *generator.LogRecord, it *operators.Item) {
 	}
 }
 
-// reload stores what is dirty and goes on with what the store holds, as another process would.
-func (c *chain) reload(p int32) {
+// load brings a customer from the store that is not in memory.
+func (c *chain) load(p int32, key []byte) {
 	c.t.Helper()
-	c.loads++
-	saved := c.states[p].TakeDirty()
-	for _, s := range saved {
-		c.stored[p][string(s.Key)] = slices.Clone(s.Value)
+	head, ok := c.shelves[p].heads[string(key)]
+	if !ok || c.states[p].Has(key) {
+		return
 	}
-	c.states[p].Acked(saved)
-	c.states[p] = operators.NewState(1, p, []*operators.Configuration{c.conf})
-	for key, value := range c.stored[p] {
-		customer, err := window.Decode(value, c.states[p].Shape)
-		if err != nil {
-			c.t.Fatal(err)
+	customer, err := window.Decode(slices.Clone(head), c.states[p].Shape)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	c.states[p].Put(key, customer)
+}
+
+// supply brings the sealed chunks that a run needs.
+func (c *chain) supply(p int32, run []*operators.Item) {
+	c.t.Helper()
+	for refs := c.states[p].Missing(nil, run); len(refs) > 0; refs = c.states[p].Missing(nil, run) {
+		for _, ref := range refs {
+			c.supplied++
+			if err := c.states[p].Supply(ref, slices.Clone(c.shelves[p].chunks[chunkKey(ref.Key, ref.Name)])); err != nil {
+				c.t.Fatal(err)
+			}
 		}
-		c.states[p].Put([]byte(key), customer)
+	}
+}
+
+// flush stores what is dirty. One in four answers is lost, whether or not the store took it: then all is sent again.
+func (c *chain) flush(p int32) {
+	c.t.Helper()
+	for {
+		saved := c.states[p].TakeDirty()
+		lost := c.r.IntN(4) == 0
+		if !lost || c.r.IntN(2) == 0 {
+			for _, s := range saved {
+				c.store(p, &s)
+			}
+		}
+		if !lost {
+			c.states[p].Acked(saved)
+			return
+		}
+		c.states[p].Redo(saved)
+	}
+}
+
+// store takes one customer's write as the store would.
+func (c *chain) store(p int32, s *operators.Saved) {
+	c.t.Helper()
+	shelf, key := &c.shelves[p], string(s.Key)
+	for _, chunk := range s.Chunks {
+		shelf.chunks[chunkKey(s.Key, chunk.Name)] = slices.Clone(chunk.Value)
+	}
+	if d := s.Delta; d != nil {
+		c.deltas++
+		head := shelf.heads[key]
+		if len(head) != d.Length || int64(binary.BigEndian.Uint64(head)) != d.FromLSN {
+			c.t.Fatalf("a delta for %d bytes of LSN %d, the store holds %d bytes", d.Length, d.FromLSN, len(head))
+		}
+		copy(head, d.Header)
+		shelf.heads[key] = append(head, d.Tail...)
+	} else {
+		shelf.heads[key] = slices.Clone(s.Value)
+	}
+	for _, name := range s.Dead {
+		delete(shelf.chunks, chunkKey(s.Key, name))
 	}
 }
 
@@ -206,12 +277,12 @@ func newChain(t *testing.T, seed uint64, cfg generator.LogConfig, zone string, s
 func compareLog(t *testing.T, c *chain, cfg generator.LogConfig) oracle.Report {
 	t.Helper()
 	r := c.run(cfg)
-	t.Logf("%d aborts, %d reloads; %s", c.aborts, c.loads, r.String())
+	t.Logf("%d aborts, %d starts anew, %d evictions, %d deltas, %d chunks loaded; %s", c.aborts, c.loads, c.evicted, c.deltas, c.supplied, r.String())
 	if !r.Exact() {
 		t.Error("the engine and the oracle differ")
 	}
-	if c.aborts < 10 || c.loads < 10 {
-		t.Errorf("%d aborts, %d reloads: the log is too short", c.aborts, c.loads)
+	if c.aborts < 10 || c.loads < 10 || c.evicted < 10 || c.deltas < 10 {
+		t.Error("the log is too short to say anything about what is stored")
 	}
 	for _, id := range slices.Sorted(maps.Keys(r.Rules)) {
 		if v := r.Rules[id]; v[schemas.Hit] == 0 || v[schemas.NoHit]+v[schemas.ND]+v[schemas.Errored] == 0 {
@@ -226,7 +297,7 @@ func compareLog(t *testing.T, c *chain, cfg generator.LogConfig) oracle.Report {
 // is the only state known of it, which the oracle says holds, and the windows say is superseded.
 func TestEngine_EqualsTheOracleOverWholeLogs(t *testing.T) {
 	seeds := uint64(2)
-	if os.Getenv("STREAMGAUGE_TEST_DATA") == "all" { // make test-data
+	if os.Getenv("STREAMGAUGE_TEST_DATA") == "all" { // by hand: make test-data runs tests of Data alone
 		seeds = 40
 	}
 	for seed := uint64(1); seed <= seeds; seed++ {
@@ -238,14 +309,32 @@ func TestEngine_EqualsTheOracleOverWholeLogs(t *testing.T) {
 			for _, what := range []string{
 				"future", "beyond_retention", "redelivery", "conflict", "unknown_state", "unsupported_kind", "unknown_event", "superseded", "parked_expired", "parked_overflow",
 			} {
-				if r.Reasons[what] == 0 {
+				if r.Reasons[what] == 0 && seed <= 2 {
 					t.Errorf("no %s: the comparison says nothing about it", what)
 				}
 			}
-			if len(r.AtWatermark) < 8 {
+			if len(r.AtWatermark) < 8 && seed <= 2 {
 				t.Errorf("only %v were found at the watermark", r.AtWatermark)
 			}
 		})
+	}
+}
+
+// TestEngine_EqualsTheOracleForAGiant: a customer of some thousand visible events, most of them in sealed chunks.
+func TestEngine_EqualsTheOracleForAGiant(t *testing.T) {
+	cfg := generator.Workload(start)
+	cfg.Records, cfg.Customers, cfg.Partitions, cfg.Hot, cfg.Period, cfg.Retention = 6_000, 20, 1, 90, 10*24*3600e9, 193*3600e9
+	cfg.StateChanges, cfg.Hours, cfg.EqualTime = 1_000, 300, 500
+	var features []feature
+	for i, f := range logFeatures() {
+		if i%5 == 2 { // n7d among them, whose window is all there is
+			features = append(features, f)
+		}
+	}
+	c := newChain(t, 11, cfg, "Europe/Vilnius", "24h", features, nil)
+	compareLog(t, c, cfg)
+	if c.supplied < 10 {
+		t.Errorf("%d chunks were loaded: no giant", c.supplied)
 	}
 }
 

@@ -45,13 +45,14 @@ func (c *Customer) fill(w *windows, at int64, skip int, s *Scratch) {
 	for d := range p.dists {
 		w.clearLast(d, len(c.dict.ends))
 	}
-	// Spans with the same right end share what they have in common, the shorter first.
+	// Spans with the same right end share what they have in common, the shorter first. Where no event lies between two different right
+	// ends, the later one in this order may be the shorter one: it shares nothing.
 	sums := s.sums(n)
 	var before *spanState
 	for _, k := range s.order(w.span) {
 		x := &w.span[k]
 		from := x.hi
-		if before != nil && before.hi == x.hi {
+		if before != nil && before.hi == x.hi && before.lo >= x.lo {
 			from = before.lo
 		} else {
 			clear(sums)
