@@ -103,13 +103,13 @@ test-servers: build engine-if-possible ## end to end through real servers, fresh
 	@[[ -n "$(server_packages)" ]] || { echo "no test names STREAMGAUGE_TEST_KAFKA or STREAMGAUGE_TEST_REDIS"; exit 1; }
 	bash deploy/servers/servers.sh run --cluster $(GO) test $(RACE) -count=1 -p 1 -timeout $(TEST_TIMEOUT) $(TEST_FLAGS) $(server_packages)
 	@rm -rf .cache/servers-three && mkdir -p .cache/servers-three
-	bash deploy/servers/servers.sh run --three $(GO) test $(RACE) -count=1 -p 1 -v -timeout $(TEST_TIMEOUT) -run '^TestThree_' \
+	bash deploy/servers/servers.sh run --three --cluster $(GO) test $(RACE) -count=1 -p 1 -v -timeout $(TEST_TIMEOUT) -run '^TestThree_' \
 	  -artifacts -outputdir $(CURDIR)/.cache/servers-three $(TEST_FLAGS) $(three_packages)
 
 .PHONY: test-chaos
 test-chaos: build ## everything killed, frozen, cut and emptied at once for CHAOS_TIME, then the oracle; SEED repeats a schedule
 	@mkdir -p .cache/chaos
-	CHAOS_TIME=$(CHAOS_TIME) SEED=$(SEED) bash deploy/servers/servers.sh run --three $(GO) test -count=1 -v -timeout 0 -run '^TestThree_Chaos' \
+	CHAOS_TIME=$(CHAOS_TIME) SEED=$(SEED) bash deploy/servers/servers.sh run --three --cluster $(GO) test -count=1 -v -timeout 0 -run '^TestThree_Chaos' \
 	  -artifacts -outputdir $(CURDIR)/.cache/chaos $(TEST_FLAGS) ./bench/faults
 
 .PHONY: fuzz

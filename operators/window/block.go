@@ -128,7 +128,8 @@ func (b *block) addRows(sums []acc, i, j int, p *program) {
 		r := &b.row[i]
 		sq := square(r.amount)
 		for s := range p.series {
-			if b.meets(i, p.series[s]) {
+			x := &p.series[s]
+			if r.meets(x.filter) && (x.col == noColumn || b.value(i, x.col) != 0) {
 				sums[s].add(r, sq)
 			}
 		}
@@ -174,14 +175,14 @@ func (a *acc) add(r *row, sq u192) {
 	a.sq = a.sq.add(sq)
 }
 
-func (a *acc) remove(r *row) {
+func (a *acc) remove(r *row, sq u192) {
 	a.n--
 	if r.flags&rowHasBase == 0 {
 		return
 	}
 	a.m--
 	a.sum = a.sum.Sub(schemas.I128(r.amount))
-	a.sq = a.sq.sub(square(r.amount))
+	a.sq = a.sq.sub(sq)
 	a.stale = a.stale || r.amount == a.lo || r.amount == a.hi
 }
 

@@ -136,12 +136,23 @@ func (t *idTable) sweep(blocks []*block) {
 	for _, b := range blocks {
 		rows += b.n
 	}
-	if t.n <= 2*rows+1024 {
+	if len(blocks) == 0 {
+		*t = idTable{}
 		return
 	}
-	there := map[uint32]bool{}
-	for _, b := range blocks {
-		there[uint32(b.seq&seqMask)] = true
+	if t.n <= 4*rows+1024 {
+		return
 	}
-	t.grow(func(seq uint32) bool { return there[seq] })
+	lo, hi := blocks[0].seq, blocks[0].seq
+	for _, b := range blocks {
+		lo, hi = min(lo, b.seq), max(hi, b.seq)
+	}
+	there := make([]bool, hi-lo+1)
+	for _, b := range blocks {
+		there[b.seq-lo] = true
+	}
+	t.grow(func(seq uint32) bool {
+		i := (uint64(seq) - lo) & seqMask
+		return i < uint64(len(there)) && there[i]
+	})
 }

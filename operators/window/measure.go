@@ -159,7 +159,7 @@ func (w *windows) emitGroup(g *group, x *spanState, a *acc, skip int, out []Valu
 		return
 	}
 	if g.avg >= 0 {
-		put(&out[g.avg], a.sum.DivRound(uint64(a.m)))
+		put(&out[g.avg], mean(a.sum, a.m))
 	}
 	if a.stale && (g.min >= 0 || g.max >= 0) {
 		w.extremes(g.series, x, skip, a)
@@ -174,10 +174,10 @@ func (w *windows) emitGroup(g *group, x *spanState, a *acc, skip int, out []Valu
 		put(&out[g.dev], stddev(a.m, a.sum, a.sq))
 	}
 	if g.first >= 0 {
-		put(&out[g.first], schemas.I128(w.c.rowAt(w.first(g.series, x, skip, true)).amount))
+		put(&out[g.first], schemas.I128(w.firstAmount(g.series, x, skip)))
 	}
 	if g.last >= 0 {
-		put(&out[g.last], schemas.I128(w.c.rowAt(w.final(g.series, x, skip, true)).amount))
+		put(&out[g.last], schemas.I128(w.lastAmount(g.series, x, skip)))
 	}
 }
 
@@ -216,6 +216,23 @@ func (w *windows) room(n int) []acc {
 // first is the position of the first event of a series in the span, with an amount where that is asked for, or −1.
 func (w *windows) first(series int, x *spanState, skip int, amount bool) int {
 	return w.c.forward(series, x.lo, x.hi, skip, amount)
+}
+
+// firstAmount is the amount of the first event of a series, which has one; mostly it is the event at the left end.
+func (w *windows) firstAmount(series int, x *spanState, skip int) int64 {
+	if b := x.b; b != nil && w.layout == w.c.layout && x.lo != skip && x.i < len(b.row) && b.hit(x.i, w.prog.series[series], true) {
+		return b.row[x.i].amount
+	}
+	return w.c.rowAt(w.first(series, x, skip, true)).amount
+}
+
+// lastAmount is firstAmount from the other end.
+func (w *windows) lastAmount(series int, x *spanState, skip int) int64 {
+	h := &w.c.head
+	if i := x.hi - 1 - h.start; i >= 0 && x.hi-1 != skip && h.hit(i, w.prog.series[series], true) {
+		return h.row[i].amount
+	}
+	return w.c.rowAt(w.final(series, x, skip, true)).amount
 }
 
 // final is the position of the last one.

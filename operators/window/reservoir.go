@@ -130,10 +130,16 @@ func (c *Customer) settle(pos int) {
 	c.summarize(c.blocks[k])
 }
 
-// seal makes a chunk of the older half of a full head.
+// seal makes a chunk of the older half of a full head. Only visible events fill it: when the others are forgotten must not matter.
 func (c *Customer) seal() {
 	if c.head.n < 2*limits.Chunk {
 		return
+	}
+	if h := c.Horizon(); c.head.row[0].time <= h {
+		if c.head.n-c.head.after(h) < 2*limits.Chunk {
+			return
+		}
+		c.Trim()
 	}
 	b := c.head.cut(limits.Chunk)
 	b.seq = c.seq

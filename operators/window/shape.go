@@ -180,6 +180,7 @@ type slowGroup struct {
 	like  Aggregate // span, prior, filter, equal and scan are those of all of them
 	equal []int     // stored columns
 	slots []int
+	texts bool // different values are counted
 }
 
 // dailyGroup is the aggregates over the same days' totals.
@@ -312,10 +313,11 @@ func (p *program) planSlow(a *Aggregate, slot int) {
 		b := &p.slow[i].like
 		if b.Span == a.Span && b.Prior == a.Prior && b.Filter == a.Filter && b.Scan == a.Scan && b.Field == a.Field && slices.Equal(b.Equal, a.Equal) {
 			p.slow[i].slots = append(p.slow[i].slots, slot)
+			p.slow[i].texts = p.slow[i].texts || a.Func == Distinct
 			return
 		}
 	}
-	p.slow = append(p.slow, slowGroup{like: *a, equal: p.columns(a.Equal), slots: []int{slot}})
+	p.slow = append(p.slow, slowGroup{like: *a, equal: p.columns(a.Equal), slots: []int{slot}, texts: a.Func == Distinct})
 }
 
 func (p *program) columns(of []int) (out []int) {

@@ -49,7 +49,7 @@ func (c *Customer) measureSlow(g *slowGroup, place int, at int64, out []Value, s
 func (a *acc) value(f Func) schemas.Int128 {
 	switch f {
 	case Avg:
-		return a.sum.DivRound(uint64(a.m))
+		return mean(a.sum, a.m)
 	case Min:
 		return schemas.I128(a.lo)
 	case Max:
@@ -109,7 +109,7 @@ func (c *Customer) sumSlow(x *slowSum, g *slowGroup, i, j, place int, s *Scratch
 			if x.last = b.start + k; x.first < 0 {
 				x.first = x.last
 			}
-			if g.like.Func == Distinct && s.values.see(v) {
+			if g.texts && s.values.see(v) {
 				x.different++
 			}
 			x.add(&b.row[k], square(b.row[k].amount))
@@ -261,7 +261,7 @@ func (c *Customer) measureDaily(w *windows, n, place int, at int64, out []Value,
 		case t.n == 0:
 			out[slot] = Value{Why: WhyNone}
 		case f == DailyMean:
-			put(&out[slot], t.sum.DivRound(uint64(t.n)))
+			put(&out[slot], mean(t.sum, t.n))
 		case f == DailyMax:
 			put(&out[slot], t.top)
 		default:

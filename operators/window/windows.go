@@ -177,7 +177,8 @@ func (w *windows) enter(b *block, i, k int) {
 	sq := square(r.amount)
 	accs := w.accs[k*n : (k+1)*n]
 	for _, s := range w.prog.spans[k].series {
-		if b.meets(i, w.prog.series[s]) {
+		x := &w.prog.series[s]
+		if r.meets(x.filter) && (x.col == noColumn || b.value(i, x.col) != 0) {
 			accs[s].add(r, sq)
 		}
 	}
@@ -187,9 +188,11 @@ func (w *windows) enter(b *block, i, k int) {
 func (w *windows) leave(b *block, i, k int) {
 	r, n := &b.row[i], len(w.prog.series)
 	accs := w.accs[k*n : (k+1)*n]
+	sq := square(r.amount)
 	for _, s := range w.prog.spans[k].series {
-		if b.meets(i, w.prog.series[s]) {
-			accs[s].remove(r)
+		x := &w.prog.series[s]
+		if r.meets(x.filter) && (x.col == noColumn || b.value(i, x.col) != 0) {
+			accs[s].remove(r, sq)
 		}
 	}
 	if w.span[k].to != w.at {
