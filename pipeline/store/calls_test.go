@@ -251,4 +251,11 @@ func TestRedis_KeyOfSomebodyElseIsNotTakenForALoss(t *testing.T) {
 		m.Del(key)
 		count(t, s)
 	}
+	marker := m.DB(0).Keys()[1]
+	if err := m.Set(strings.TrimSuffix(marker, "m")+"h:left-over", "x"); err != nil { // by a Replace that was broken off
+		t.Fatal(err)
+	}
+	if _, _, err := s.Load(t.Context(), part, nil); !errors.Is(err, store.ErrLost) {
+		t.Errorf("a key of ours too many, beside %s: %v, want ErrLost", marker, err)
+	}
 }

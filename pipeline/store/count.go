@@ -2,7 +2,9 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"hash/maphash"
 	"strconv"
 	"strings"
 
@@ -21,8 +23,8 @@ func (s *Redis) count(ctx context.Context, p int32) (m Marker, err error) {
 	return m, nil
 }
 
-// countOn does it on one master. On a Cluster the slot is counted; on a single Redis the whole database against all markers, so a key
-// that is missing anywhere makes every partition LOST.
+// countOn does it on one master. On a Cluster the slot is counted; on a single Redis the whole database against all markers, which is as
+// cheap, and only where that does not fit the partition's own keys, by a SCAN of the database.
 func (s *Redis) countOn(ctx context.Context, p int32, c *redis.Client) (Marker, error) {
 	names, slot := []string{s.markerKey(p)}, strconv.Itoa(slotOf(p, s.partitions))
 	if s.nodes.cluster == nil {
@@ -50,9 +52,19 @@ func (s *Redis) countOn(ctx context.Context, p int32, c *redis.Client) (Marker, 
 	if err != nil {
 		return Marker{}, err
 	}
-	if have > want {
-		if err := s.foreign(ctx, p, c); err != nil {
+	if have != want {
+		own, err := s.look(ctx, p, c, have > want)
+		if err != nil {
 			return Marker{}, err
+		}
+		if s.nodes.cluster == nil {
+			if again, err := c.Get(ctx, s.markerKey(p)).Result(); again != text && !(text == "" && errors.Is(err, redis.Nil)) {
+				return Marker{}, errors.Join(fmt.Errorf("%w: partition %d is flushed while it is counted", errInterrupted, p), err)
+			}
+			have, want = own, now.keys
+			if text != "" {
+				want++
+			}
 		}
 	}
 	if have != want {
@@ -65,19 +77,25 @@ func (s *Redis) countOn(ctx context.Context, p int32, c *redis.Client) (Marker, 
 // scanned is how many keys one SCAN or GETKEYSINSLOT looks at: some 100 µs of Redis.
 const scanned = 1000
 
-// foreign looks for a key that is not ours where there are more than were written.
-func (s *Redis) foreign(ctx context.Context, p int32, c *redis.Client) error {
-	return s.each(ctx, p, c, func(keys []string) error {
+// look counts the partition's keys one by one, and refuses keys that are not ours where there are more than were written. A SCAN may
+// name a key twice, so they are told apart, by a hash: two that are one would show as LOST, which is no wrong verdict.
+func (s *Redis) look(ctx context.Context, p int32, c *redis.Client, more bool) (own int64, err error) {
+	seen := map[uint64]struct{}{}
+	seed := maphash.MakeSeed()
+	err = s.each(ctx, p, c, func(keys []string) error {
 		for _, k := range keys {
-			if s.nodes.cluster != nil && !s.ours(p, k) {
+			switch {
+			case s.ours(p, k):
+				seen[maphash.String(seed, k)] = struct{}{}
+			case more && s.nodes.cluster != nil:
 				return fmt.Errorf("%w: slot %d holds %q, which is not of partition %d of this generation: give streamgauge a Cluster of its own, or delete what an older generation or version left there", ErrForeign, slotOf(p, s.partitions), k, p)
-			}
-			if s.nodes.cluster == nil && !s.anyOurs(k) {
+			case more && !s.anyOurs(k):
 				return fmt.Errorf("%w: database %d at %s holds %q, which is not of this generation with %d partitions: give streamgauge a database of its own (redis.database), or delete what an older generation or version left there", ErrForeign, c.Options().DB, c.Options().Addr, k, s.partitions)
 			}
 		}
 		return nil
 	})
+	return int64(len(seen)), err
 }
 
 // ours reports whether a key is one of partition p.

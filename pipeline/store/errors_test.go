@@ -153,7 +153,20 @@ func TestRedis_SilenceIsNotConfirmedWithinTheCallersTime(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close() // connections wait in its queue for ever
+	var taken atomic.Int64
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	defer l.Close()
+	wg.Go(func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			taken.Add(1) // every attempt comes on a connection of its own: one that timed out is thrown away
+			defer c.Close()
+		}
+	})
 	options := store.Settings{Addresses: []string{l.Addr().String()}}.Options()
 	options.ReadTimeout = 200 * time.Millisecond
 	c := redis.NewClient(options)
@@ -169,8 +182,8 @@ func TestRedis_SilenceIsNotConfirmedWithinTheCallersTime(t *testing.T) {
 		if !errors.As(err, &late) || !late.Timeout() || errors.Is(err, store.ErrOperator) {
 			t.Errorf("limit %s: %v, want a timeout", limit, err)
 		}
-		if took > 3*time.Second {
-			t.Errorf("limit %s: came back after %s", limit, took)
+		if n := taken.Swap(0); took > 3*time.Second || n > 1 {
+			t.Errorf("limit %s: came back after %s and %d attempts", limit, took, n)
 		}
 	}
 }

@@ -276,12 +276,19 @@ func TestStore_FlushOfManyLargeCustomersArrivesWhole(t *testing.T) {
 func TestStore_MissingKeyIsFoundWhenTheKeysAreCounted(t *testing.T) {
 	each(t, func(t *testing.T, s store.Store, forget func(string)) {
 		flush(t, s, store.Marker{}, at(10), many(300, 5, "text")...)
+		beside := &store.Flush{Partition: part - 1, Next: at(7), Entries: many(10, 7, "beside")}
+		if out, err := s.Flush(t.Context(), beside); err != nil || out.Now != at(7) {
+			t.Fatal(out, err)
+		}
 		count(t, s)
 		forget("customer 200")
 		if m, _, err := s.Load(t.Context(), part, nil); !errors.Is(err, store.ErrLost) || m != at(10) {
 			t.Fatalf("one of 300 customers is gone: marker %v, error %v, want %v and ErrLost", m, err, at(10))
 		} else if !strings.Contains(err.Error(), "partition 3") {
 			t.Errorf("%v: does not say which partition", err)
+		}
+		if _, _, err := s.Load(t.Context(), part-1, nil); err != nil {
+			t.Errorf("the partition beside it, which has lost nothing: %v", err)
 		}
 	})
 }
