@@ -24,6 +24,7 @@ const (
 type group struct {
 	w         *world
 	log       [partitions][]*kgo.Record
+	start     [partitions]int64 // what was before it, retention has deleted
 	end       [partitions]int64
 	config    []*kgo.Record
 	committed [partitions]pipeline.Place
@@ -159,9 +160,13 @@ func (g *group) balance() {
 func (g *group) give(p int32, to *session) {
 	g.owner[p], g.unstable[p] = to.proc.name, time.Time{}
 	at := g.committed[p]
-	to.position[p], to.known[p] = max(at.Offset, 0), max(at.Offset, 0)
+	first := at.Offset
+	if first < 0 {
+		first = g.start[p]
+	}
+	to.position[p], to.known[p] = first, first
 	delete(to.paused, p)
-	to.changes = append(to.changes, pipeline.Ownership{Partition: p, Gained: true, Committed: at})
+	to.changes = append(to.changes, pipeline.Ownership{Partition: p, Gained: true, Committed: at, Start: g.start[p]})
 }
 
 // take takes a partition from who has it.
@@ -400,15 +405,39 @@ func (l source) Bounds(_ context.Context, topic string) ([]pipeline.Bound, error
 	}
 	var out []pipeline.Bound
 	for p := range int32(partitions) {
-		out = append(out, pipeline.Bound{Partition: p, Start: 0, End: l.g.end[p]})
+		switch topic {
+		case schemas.Facts.Name:
+			out = append(out, pipeline.Bound{Partition: p, Start: 0, End: int64(len(l.g.visible[p]))})
+		default:
+			out = append(out, pipeline.Bound{Partition: p, Start: l.g.start[p], End: l.g.end[p]})
+		}
 	}
 	return out, nil
 }
 
+// facts are the visible records of a partition of topic facts.
+func (g *group) facts(p int32) (out []*kgo.Record) {
+	for i, r := range g.visible[p] {
+		if r.Topic == schemas.Facts.Name {
+			c := *r
+			c.Offset = int64(i)
+			out = append(out, &c)
+		}
+	}
+	return out
+}
+
 func (l source) Read(_ context.Context, topic string, p int32, from, to int64, fn func(*kgo.Record) error) error {
-	rs := l.g.config
-	if topic != schemas.Configurations.Name {
-		rs = l.g.log[p]
+	var rs []*kgo.Record
+	switch topic {
+	case schemas.Configurations.Name:
+		rs = l.g.config
+	case schemas.Facts.Name:
+		rs = l.g.facts(p)
+	default:
+		if rs = l.g.log[p]; from < l.g.start[p] && from < to {
+			return pipeline.ErrBehindLog
+		}
 	}
 	for _, r := range rs {
 		if r.Offset < from || r.Offset >= to {

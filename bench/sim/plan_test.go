@@ -93,6 +93,7 @@ func (p *process) start() {
 		Surroundings: pipeline.Surroundings{
 			Join:  func(ctx context.Context) (pipeline.Session, error) { return w.group.join(ctx, p) },
 			Log:   source{g: w.group, proc: p},
+			Past:  pipeline.FactsTopic(source{g: w.group, proc: p}),
 			Store: client{r: w.redis, p: p},
 			Clock: clock{w},
 			Go:    func(work func()) { w.start(p, work) },
@@ -160,6 +161,7 @@ var kinds = [...]string{
 	"kill", "kill, requests arrive", "stop in order", "freeze", "member is given up", "partitions move", "EndTxn lost", "EndTxn applied, answer lost",
 	"EndTxn applied, called an abort", "write fails", "commit aborted", "markers late", "flush fails", "flush applied, answer lost", "flush late", "flush cut between calls",
 	"store away", "store loses a suffix", "store wiped", "store split", "store whole again", "store forgets a customer, all are killed", "reading cut", "configuration switches",
+	"log deleted as far as committed",
 }
 
 func (a act) String() string {
@@ -239,6 +241,12 @@ func (w *world) do(a act) {
 		for _, p := range w.procs {
 			p.kill(0)
 			w.after(some, p.start)
+		}
+	case "log deleted as far as committed":
+		for p := range w.group.start {
+			if at := w.group.committed[p].Offset; at > 0 {
+				w.group.start[p] = max(w.group.start[p], at-int64(a.n))
+			}
 		}
 	case "reading cut":
 		p.reads++
