@@ -287,6 +287,7 @@ func (s *session) readable() bool {
 func (s *session) Allow() { s.blocked = false }
 
 func (s *session) Owned() []pipeline.Ownership {
+	s.g.w.at("K1") // polled
 	out := s.changes
 	s.changes = nil
 	return out
@@ -308,10 +309,17 @@ func (s *session) Begin() error {
 		return errFenced
 	}
 	t.open, t.records, t.places = true, nil, nil
+	s.proc.produced = 0
 	return nil
 }
 
 func (s *session) Produce(r *kgo.Record) {
+	switch s.proc.produced++; s.proc.produced {
+	case 1:
+		s.g.w.at("K2") // judged, nothing written
+	case 2:
+		s.g.w.at("K3")
+	}
 	if t := s.g.txn(s.proc.name); t.epoch == s.epoch {
 		t.records = append(t.records, r)
 	}
@@ -340,6 +348,10 @@ func (s *session) Abort(context.Context) error {
 func (s *session) Commit(_ context.Context, places []pipeline.Place) (bool, error) {
 	w, t, fate := s.g.w, s.g.txn(s.proc.name), s.proc.takeFate()
 	w.pause() // records are written
+	w.at("K4")
+	if slices.ContainsFunc(t.records, isControl) {
+		defer w.at("K16") // the transaction in which the configuration switches is decided, or not
+	}
 	switch {
 	case t.epoch != s.epoch:
 		return false, errFenced
@@ -355,6 +367,7 @@ func (s *session) Commit(_ context.Context, places []pipeline.Place) (bool, erro
 		}
 	}
 	w.pause()
+	w.at("K5")
 	if t.epoch != s.epoch {
 		return false, errFenced
 	}
@@ -363,6 +376,7 @@ func (s *session) Commit(_ context.Context, places []pipeline.Place) (bool, erro
 		return false, errors.New("EndTxn was not sent, or did not arrive")
 	}
 	s.g.prepare(t, fate.markers)
+	w.at("K6")
 	w.pause() // the answer is on its way
 	switch {
 	case fate.deaf:
@@ -376,6 +390,7 @@ func (s *session) Commit(_ context.Context, places []pipeline.Place) (bool, erro
 			s.known[p.Partition] = s.position[p.Partition]
 		}
 	}
+	s.proc.committed = true
 	return true, nil
 }
 
@@ -449,9 +464,21 @@ func (l source) Read(_ context.Context, topic string, p int32, from, to int64, f
 				return fmt.Errorf("partition %d: reading was cut at offset %d", p, r.Offset)
 			}
 		}
+		if l.proc != nil && topic == schemas.Events.Name {
+			l.g.w.at("K11")
+		}
+		if l.proc != nil && topic == schemas.Facts.Name {
+			l.g.w.at("K12")
+		}
 		if err := fn(r); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// isControl reports whether a fact is of a control record.
+func isControl(r *kgo.Record) bool {
+	var f schemas.Fact
+	return r.Topic == schemas.Facts.Name && schemas.Facts.Codec.Decode(r.Value, &f) == nil && f.Event.Kind == schemas.KindControl
 }
