@@ -234,7 +234,7 @@ func (r *replay) fold(ctx context.Context) error {
 	}
 	p.state.Begin()
 	b.skipHeld()
-	if err := l.advance(ctx, p.state, topology.Rebuild(), b); err != nil {
+	if err := l.advance(ctx, p, topology.Rebuild(), b); err != nil {
 		p.state.Rollback()
 		return err
 	}
@@ -279,8 +279,7 @@ func (b *batch) skipHeld() {
 	b.items, b.records, b.bad = items, records, bad
 }
 
-// load brings the batch's customers into memory. The marker that comes with them must be one that this lane could have written: behind
-// its base the store lost something (errRegressed), beyond its position another owner is ahead of us (errPoisoned).
+// load brings the batch's customers into memory. The marker that comes with them must be one that this lane could have written (believe).
 func (l *Lane) load(ctx context.Context, b *batch) error {
 	p := b.part
 	var missing [][]byte
@@ -301,13 +300,8 @@ func (l *Lane) load(ctx context.Context, b *batch) error {
 	if err != nil {
 		return err
 	}
-	switch {
-	case p.replaying && marker != p.base:
-		return fmt.Errorf("%w: partition %d: the store moved from %v to %v during the replay", errRegressed, p.number, p.base, marker)
-	case marker.Offset < p.base.Offset || marker.TopicID != p.base.TopicID && !p.base.IsZero():
-		return fmt.Errorf("%w: partition %d: from offset %d to %d", errRegressed, p.number, p.base.Offset, marker.Offset)
-	case marker.Offset > p.pos:
-		return fmt.Errorf("%w: partition %d: the store reflects offset %d, this lane is at %d: it is no longer the owner", errPoisoned, p.number, marker.Offset, p.pos)
+	if err := l.believe(p, marker); err != nil {
+		return err
 	}
 	known := int32(0)
 	if conf := p.state.Current(); conf != nil {
