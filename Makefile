@@ -96,6 +96,10 @@ RUNS ?= 100000
 test-model: ## the protocol model, RUNS random fault schedules of each form that must hold, and what breaks without each guard
 	STREAMGAUGE_TEST_MODEL_RUNS=$(RUNS) $(GO) test -count=1 -v -timeout 60m $(TEST_FLAGS) ./pipeline/model
 
+.PHONY: test-sim
+test-sim: ## 100,000 schedules of faults over the lane's own code (STREAMGAUGE_SIM: how many), some twenty minutes of one core
+	STREAMGAUGE_SIM=$${STREAMGAUGE_SIM:-100000} $(GO) test -count=1 -run TestSim_Every -timeout 3h $(TEST_FLAGS) -v ./bench/sim
+
 # Tests of the whole product start the binary, hence build. One package at a time: they share the servers and the clock.
 # What the tests on three brokers leave (schedule, logs, configuration) stays until the next time.
 .PHONY: test-servers

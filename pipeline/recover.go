@@ -62,6 +62,9 @@ func (l *Lane) recover(ctx context.Context, p *partition) error {
 		case !marker.IsZero() && marker.TopicID != l.TopicID:
 			return halt(p.number, "the window store reflects topic %s with id %s, the broker's has id %s: the topic was recreated. Give the new log another generation, or empty the store", schemas.Events.Name, marker.TopicID, l.TopicID)
 		case marker.Offset > p.pos:
+			if err := l.confirmOwner(ctx, p); err != nil {
+				return err
+			}
 			return halt(p.number, "the window store reflects the log up to offset %d, the group committed %d: the log or the group's offsets were truncated. If the offsets were set back by hand, set partition %d of the group to %d again; if the log was, give it another generation, or empty the store and judge the log anew", marker.Offset, p.pos, p.number, marker.Offset)
 		}
 		history, err := l.Configs.upTo(ctx, marker.Config)
@@ -76,6 +79,19 @@ func (l *Lane) recover(ctx context.Context, p *partition) error {
 			return err
 		}
 	}
+}
+
+// confirmOwner asks the group whether a partition is where it was when this lane was given it. A lane that stood still meanwhile, and
+// whose partition another one has taken on, finds the window store ahead of what it was told.
+func (l *Lane) confirmOwner(ctx context.Context, p *partition) error {
+	places, err := l.session.Committed(ctx)
+	if err != nil {
+		return fmt.Errorf("%w: partition %d: %w", errPoisoned, p.number, err)
+	}
+	if at := places[p.number].Offset; at > p.pos {
+		return fmt.Errorf("%w: partition %d: the group has gone on from offset %d to %d: this lane is no longer the owner", errPoisoned, p.number, p.pos, at)
+	}
+	return nil
 }
 
 // committedNote reads what the last committer said of the partition and holds it against what this lane is. It is nil where there is no
@@ -115,13 +131,21 @@ func (l *Lane) checkChain(p *partition, committed *note, verifiable bool) error 
 // replay folds the committed records [marker, p.pos) into the windows: no verdicts, they are out already.
 func (l *Lane) replay(ctx context.Context, p *partition, committed *note) error {
 	r := &replay{lane: l, part: p, batch: &batch{part: p}, next: p.base.Offset, chained: p.pos}
+	began := p.pos // where the partition began to be judged, as far as is known
+	switch {
+	case committed != nil:
+		began = committed.From
+	case p.place.Offset >= 0:
+		began = 0
+	}
+	start, err := l.logStart(ctx, p.number)
+	if err != nil {
+		return err
+	}
 	if p.base.IsZero() {
-		start, err := l.logStart(ctx, p.number)
-		if err != nil {
-			return err
-		}
 		r.next = start
 	}
+	facts := start > r.next || p.base.IsZero() && start > began // what is to be read is there no more
 	p.chain = p.base.Chain
 	// A marker behind the chain's beginning that has no chain was written by a replay that could not know it.
 	verifiable := committed != nil && (r.next <= committed.From || p.chain != Chain{})
@@ -129,7 +153,13 @@ func (l *Lane) replay(ctx context.Context, p *partition, committed *note) error 
 		r.chained = committed.From
 	}
 	started := l.Clock.Now()
-	if err := r.run(ctx); err != nil {
+	if facts {
+		verifiable = false
+		err = r.bootstrap(ctx, began)
+	} else {
+		err = r.run(ctx)
+	}
+	if err != nil {
 		return err
 	}
 	if err := l.checkChain(p, committed, verifiable); err != nil {
@@ -169,20 +199,7 @@ type replay struct {
 
 func (r *replay) run(ctx context.Context) error {
 	p, from := r.part, r.next
-	if from >= p.pos {
-		return nil
-	}
-	err := r.lane.Log.Read(ctx, schemas.Events.Name, p.number, from, p.pos, func(rec *kgo.Record) error {
-		r.n, r.next = r.n+1, rec.Offset+1
-		r.batch.add(r.items.get(len(r.batch.items)), rec)
-		if rec.Offset >= r.chained {
-			p.chain = r.lane.chains.next(p.chain, rec)
-		}
-		if len(r.batch.items) < r.lane.Monitor.MaxPoll {
-			return nil
-		}
-		return r.fold(ctx)
-	})
+	err := r.lane.Log.Read(ctx, schemas.Events.Name, p.number, from, p.pos, func(rec *kgo.Record) error { return r.take(ctx, rec) })
 	if err == nil && len(r.batch.items) > 0 {
 		err = r.fold(ctx)
 	}
@@ -193,6 +210,19 @@ func (r *replay) run(ctx context.Context) error {
 		return fmt.Errorf("partition %d: replay of offsets %d-%d: %w", p.number, from, p.pos-1, err)
 	}
 	return nil
+}
+
+// take takes one record more.
+func (r *replay) take(ctx context.Context, rec *kgo.Record) error {
+	r.n, r.next = r.n+1, rec.Offset+1
+	r.batch.add(r.items.get(len(r.batch.items)), rec)
+	if rec.Offset >= r.chained {
+		r.part.chain = r.lane.chains.next(r.part.chain, rec)
+	}
+	if len(r.batch.items) < r.lane.Monitor.MaxPoll {
+		return nil
+	}
+	return r.fold(ctx)
 }
 
 // fold takes the records read so far into the windows.

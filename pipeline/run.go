@@ -105,7 +105,7 @@ func (e *Env) startMonitor(ctx context.Context, group *errgroup.Group, t *topolo
 		l := NewLane(LaneConfig{
 			Name: name, Stage: stage.Name, Chain: stage.Chain, Generation: e.Config.Generation, Partitions: e.Config.Kafka.Partitions,
 			TopicID: log, Committer: transactionalID(name), Monitor: e.Config.Monitor, Configs: configs, Halts: halts, Logger: e.Log.With("stage", stage.Name, "lane", name),
-			Surroundings: Surroundings{Join: join, Log: broker, Store: windows, Clock: wallClock{}, Go: goroutine},
+			Surroundings: Surroundings{Join: join, Log: broker, Past: FactsTopic(broker), Store: windows, Clock: wallClock{}, Go: goroutine},
 		})
 		group.Go(func() error { return l.Run(ctx) })
 	}

@@ -16,6 +16,7 @@ import (
 type Surroundings struct {
 	Join  func(ctx context.Context) (Session, error) // a new session under the lane's own names; it fences an earlier one
 	Log   Log
+	Past  Past
 	Store store.Store
 	Clock Clock
 	Go    func(work func()) // starts work beside the lane; work ends by itself, within the store's time limits

@@ -108,7 +108,7 @@ func TestServers_WindowsThatNothingCanRebuildHaltTheStart(t *testing.T) {
 	if err := in.redis.FlushDB(in.ctx).Err(); err != nil {
 		t.Fatal(err)
 	}
-	ends, err := in.admin.ListEndOffsets(in.ctx, schemas.Events.Name)
+	ends, err := in.admin.ListEndOffsets(in.ctx, schemas.Events.Name, schemas.Facts.Name)
 	if err != nil {
 		t.Fatal(err)
 	}

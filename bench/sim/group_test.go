@@ -24,6 +24,7 @@ const (
 type group struct {
 	w         *world
 	log       [partitions][]*kgo.Record
+	start     [partitions]int64 // what was before it, retention has deleted
 	end       [partitions]int64
 	config    []*kgo.Record
 	committed [partitions]pipeline.Place
@@ -159,9 +160,13 @@ func (g *group) balance() {
 func (g *group) give(p int32, to *session) {
 	g.owner[p], g.unstable[p] = to.proc.name, time.Time{}
 	at := g.committed[p]
-	to.position[p], to.known[p] = max(at.Offset, 0), max(at.Offset, 0)
+	first := at.Offset
+	if first < 0 {
+		first = g.start[p]
+	}
+	to.position[p], to.known[p] = first, first
 	delete(to.paused, p)
-	to.changes = append(to.changes, pipeline.Ownership{Partition: p, Gained: true, Committed: at})
+	to.changes = append(to.changes, pipeline.Ownership{Partition: p, Gained: true, Committed: at, Start: g.start[p]})
 }
 
 // take takes a partition from who has it.
@@ -282,6 +287,7 @@ func (s *session) readable() bool {
 func (s *session) Allow() { s.blocked = false }
 
 func (s *session) Owned() []pipeline.Ownership {
+	s.g.w.at("K1") // polled
 	out := s.changes
 	s.changes = nil
 	return out
@@ -303,10 +309,17 @@ func (s *session) Begin() error {
 		return errFenced
 	}
 	t.open, t.records, t.places = true, nil, nil
+	s.proc.produced = 0
 	return nil
 }
 
 func (s *session) Produce(r *kgo.Record) {
+	switch s.proc.produced++; s.proc.produced {
+	case 1:
+		s.g.w.at("K2") // judged, nothing written
+	case 2:
+		s.g.w.at("K3")
+	}
 	if t := s.g.txn(s.proc.name); t.epoch == s.epoch {
 		t.records = append(t.records, r)
 	}
@@ -335,6 +348,10 @@ func (s *session) Abort(context.Context) error {
 func (s *session) Commit(_ context.Context, places []pipeline.Place) (bool, error) {
 	w, t, fate := s.g.w, s.g.txn(s.proc.name), s.proc.takeFate()
 	w.pause() // records are written
+	w.at("K4")
+	if slices.ContainsFunc(t.records, isControl) {
+		defer w.at("K16") // the transaction in which the configuration switches is decided, or not
+	}
 	switch {
 	case t.epoch != s.epoch:
 		return false, errFenced
@@ -350,6 +367,7 @@ func (s *session) Commit(_ context.Context, places []pipeline.Place) (bool, erro
 		}
 	}
 	w.pause()
+	w.at("K5")
 	if t.epoch != s.epoch {
 		return false, errFenced
 	}
@@ -358,6 +376,7 @@ func (s *session) Commit(_ context.Context, places []pipeline.Place) (bool, erro
 		return false, errors.New("EndTxn was not sent, or did not arrive")
 	}
 	s.g.prepare(t, fate.markers)
+	w.at("K6")
 	w.pause() // the answer is on its way
 	switch {
 	case fate.deaf:
@@ -371,6 +390,7 @@ func (s *session) Commit(_ context.Context, places []pipeline.Place) (bool, erro
 			s.known[p.Partition] = s.position[p.Partition]
 		}
 	}
+	s.proc.committed = true
 	return true, nil
 }
 
@@ -400,15 +420,39 @@ func (l source) Bounds(_ context.Context, topic string) ([]pipeline.Bound, error
 	}
 	var out []pipeline.Bound
 	for p := range int32(partitions) {
-		out = append(out, pipeline.Bound{Partition: p, Start: 0, End: l.g.end[p]})
+		switch topic {
+		case schemas.Facts.Name:
+			out = append(out, pipeline.Bound{Partition: p, Start: 0, End: int64(len(l.g.visible[p]))})
+		default:
+			out = append(out, pipeline.Bound{Partition: p, Start: l.g.start[p], End: l.g.end[p]})
+		}
 	}
 	return out, nil
 }
 
+// facts are the visible records of a partition of topic facts.
+func (g *group) facts(p int32) (out []*kgo.Record) {
+	for i, r := range g.visible[p] {
+		if r.Topic == schemas.Facts.Name {
+			c := *r
+			c.Offset = int64(i)
+			out = append(out, &c)
+		}
+	}
+	return out
+}
+
 func (l source) Read(_ context.Context, topic string, p int32, from, to int64, fn func(*kgo.Record) error) error {
-	rs := l.g.config
-	if topic != schemas.Configurations.Name {
-		rs = l.g.log[p]
+	var rs []*kgo.Record
+	switch topic {
+	case schemas.Configurations.Name:
+		rs = l.g.config
+	case schemas.Facts.Name:
+		rs = l.g.facts(p)
+	default:
+		if rs = l.g.log[p]; from < l.g.start[p] && from < to {
+			return pipeline.ErrBehindLog
+		}
 	}
 	for _, r := range rs {
 		if r.Offset < from || r.Offset >= to {
@@ -420,9 +464,21 @@ func (l source) Read(_ context.Context, topic string, p int32, from, to int64, f
 				return fmt.Errorf("partition %d: reading was cut at offset %d", p, r.Offset)
 			}
 		}
+		if l.proc != nil && topic == schemas.Events.Name {
+			l.g.w.at("K11")
+		}
+		if l.proc != nil && topic == schemas.Facts.Name {
+			l.g.w.at("K12")
+		}
 		if err := fn(r); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// isControl reports whether a fact is of a control record.
+func isControl(r *kgo.Record) bool {
+	var f schemas.Fact
+	return r.Topic == schemas.Facts.Name && schemas.Facts.Codec.Decode(r.Value, &f) == nil && f.Event.Kind == schemas.KindControl
 }

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -26,10 +27,14 @@ type process struct {
 
 	stopping bool
 
-	ends    []endFate
-	flushes []flushFate
-	cuts    int // so many flushes are cut between two calls
-	reads   int // so many reads of the log are cut
+	ends      []endFate
+	flushes   []flushFate
+	committed bool // the lane has just been told so
+	produced  int  // records of the open transaction
+
+	killAt string // the place where it dies next
+	cuts   int    // so many flushes are cut between two calls
+	reads  int    // so many reads of the log are cut
 }
 
 // endFate is what happens to one commit.
@@ -93,6 +98,7 @@ func (p *process) start() {
 		Surroundings: pipeline.Surroundings{
 			Join:  func(ctx context.Context) (pipeline.Session, error) { return w.group.join(ctx, p) },
 			Log:   source{g: w.group, proc: p},
+			Past:  pipeline.FactsTopic(source{g: w.group, proc: p}),
 			Store: client{r: w.redis, p: p},
 			Clock: clock{w},
 			Go:    func(work func()) { w.start(p, work) },
@@ -145,25 +151,53 @@ func (p *process) kill(sent int) {
 		main = false
 		p.w.end(t)
 	}
-	p.ends, p.flushes, p.cuts, p.reads = nil, nil, 0, 0
+	p.ends, p.flushes, p.cuts, p.reads, p.killAt = nil, nil, 0, 0, ""
+}
+
+// at is a place that has a name: a process that is to die there does.
+func (w *world) at(place string) {
+	if w.passes(place) {
+		panic(killed{})
+	}
+}
+
+// passes is at for a place that must not be unwound: the caller ends the task where it can.
+func (w *world) passes(place string) bool {
+	p := w.cur.proc
+	if p.killAt != place || !p.alive {
+		return false
+	}
+	t := w.cur
+	p.killAt = ""
+	w.deaths++
+	t.sent = true // this task ends itself
+	p.kill(0)
+	w.cur = t
+	w.after(200*time.Millisecond, p.start)
+	return true
 }
 
 // act is one fault of a plan.
 type act struct {
-	step int
-	kind int
-	proc int
-	n    int
+	step  int
+	kind  int
+	proc  int
+	n     int
+	place string // of "dies at a place"
 }
 
 var kinds = [...]string{
 	"kill", "kill, requests arrive", "stop in order", "freeze", "member is given up", "partitions move", "EndTxn lost", "EndTxn applied, answer lost",
 	"EndTxn applied, called an abort", "write fails", "commit aborted", "markers late", "flush fails", "flush applied, answer lost", "flush late", "flush cut between calls",
 	"store away", "store loses a suffix", "store wiped", "store split", "store whole again", "store forgets a customer, all are killed", "reading cut", "configuration switches",
+	"log deleted as far as committed", "dies at a place",
 }
 
+// places are those of the engine's list of kills (4.12) that a lane passes.
+var places = [...]string{"K1", "K2", "K3", "K4", "K5", "K6", "K7", "K8", "K9", "K10", "K11", "K12", "K16"}
+
 func (a act) String() string {
-	return fmt.Sprintf("step %4d: %s (process %d, %d)", a.step, kinds[a.kind], a.proc, a.n)
+	return fmt.Sprintf("step %4d: %s (process %d, %d) %s", a.step, kinds[a.kind], a.proc, a.n, a.place)
 }
 
 // draw makes a plan.
@@ -240,6 +274,14 @@ func (w *world) do(a act) {
 			p.kill(0)
 			w.after(some, p.start)
 		}
+	case "log deleted as far as committed":
+		for p := range w.group.start {
+			if at := w.group.committed[p].Offset; at > 0 {
+				w.group.start[p] = max(w.group.start[p], at-int64(a.n))
+			}
+		}
+	case "dies at a place":
+		p.killAt = cmp.Or(a.place, places[a.n%len(places)])
 	case "reading cut":
 		p.reads++
 	case "configuration switches":

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"strconv"
 	"testing"
 	"time"
@@ -12,6 +13,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/streamgauge/streamgauge/pipeline"
+	"github.com/streamgauge/streamgauge/pipeline/store"
 	"github.com/streamgauge/streamgauge/schemas"
 )
 
@@ -150,6 +152,11 @@ func sizeOf(seed uint64) size {
 
 // run runs a plan, and returns what was wrong.
 func run(seed uint64, plan []act) (wrong []string, steps int) {
+	w := runWorld(seed, plan)
+	return w.wrong, w.steps
+}
+
+func runWorld(seed uint64, plan []act) *world {
 	z := sizeOf(seed)
 	w := &world{rnd: rand.New(rand.NewPCG(seed, 1)), now: start, flushEvery: z.flushEvery, flushAt: z.flushAt, callKeys: z.callKeys}
 	w.group, w.redis = newGroup(w), newRedis(w)
@@ -186,14 +193,14 @@ func run(seed uint64, plan []act) (wrong []string, steps int) {
 	w.finish("the probes")
 	w.stop()
 	w.check()
-	return w.wrong, w.steps
+	return w
 }
 
 // heal ends every fault.
 func (w *world) heal() {
 	w.redis.old, w.redis.down = nil, time.Time{}
 	for _, p := range w.procs {
-		p.frozen, p.ends, p.flushes, p.cuts, p.reads = time.Time{}, nil, nil, 0, 0
+		p.frozen, p.ends, p.flushes, p.cuts, p.reads, p.killAt = time.Time{}, nil, nil, 0, 0, ""
 		p.start()
 	}
 }
@@ -255,7 +262,7 @@ func schedules(t *testing.T, standard int) int {
 
 func TestSim_EveryScheduleOfFaultsIsExact(t *testing.T) {
 	steps := 0
-	for seed := range uint64(schedules(t, 1000)) {
+	for seed := range uint64(schedules(t, standard)) {
 		plan := draw(rand.New(rand.NewPCG(seed, 3)), sizeOf(seed).steps)
 		wrong, n := run(seed, plan)
 		if steps += n; len(wrong) == 0 {
@@ -279,6 +286,96 @@ func TestSim_OneSeedIsOneRun(t *testing.T) {
 		b, m := run(seed, plan)
 		if n != m || fmt.Sprint(a) != fmt.Sprint(b) {
 			t.Fatalf("seed %d: %d steps and %d, %v and %v", seed, n, m, a, b)
+		}
+	}
+}
+
+// Each place of the engine's list where a process can be killed: whatever it leaves half done there, the next one goes on exactly.
+func TestSim_KilledAtEachPlace(t *testing.T) {
+	kind := func(name string) int { return slices.Index(kinds[:], name) }
+	for place, c := range map[string]struct {
+		what   string
+		before []string // what must happen for the process to come there
+	}{
+		"K1":  {what: "after the poll"},
+		"K2":  {what: "in the middle of judging"},
+		"K3":  {what: "after the first produce"},
+		"K4":  {what: "written, before TxnOffsetCommit"},
+		"K5":  {what: "after TxnOffsetCommit, before EndTxn"},
+		"K6":  {what: "EndTxn sent, its answer lost"},
+		"K7":  {what: "after End, before anything is marked for the store"},
+		"K8":  {what: "between two calls of a flush"},
+		"K9":  {what: "flush applied, its answer lost"},
+		"K10": {what: "during the flush of a revoked partition", before: []string{"partitions move"}},
+		"K11": {what: "during a replay", before: []string{"store wiped", "kill"}},
+		"K12": {what: "during a bootstrap", before: []string{"store wiped", "log deleted as far as committed", "kill"}},
+		"K16": {what: "while the configuration switches", before: []string{"configuration switches"}},
+	} {
+		t.Run(place+" "+c.what, func(t *testing.T) {
+			t.Parallel()
+			deaths := 0
+			for seed := uint64(1); seed < 41; seed += 2 { // whose flushes take several calls
+				at := int(seed*97%600) + 100
+				var plan []act
+				for p := range processes {
+					plan = append(plan, act{step: at, kind: kind("dies at a place"), proc: p, place: place})
+				}
+				for _, name := range c.before {
+					plan = append(plan, act{step: at, kind: kind(name), n: 1})
+				}
+				if slices.Contains(c.before, "kill") { // which forgets what was to come
+					for p := range processes {
+						plan = append(plan, act{step: at, kind: kind("kill"), proc: p, n: 1}, act{step: at + 1, kind: kind("dies at a place"), proc: p, place: place})
+					}
+				}
+				w := runWorld(seed, plan)
+				if deaths += w.deaths; len(w.wrong) > 0 {
+					t.Fatalf("seed %d: %v", seed, w.wrong[:min(len(w.wrong), 4)])
+				}
+			}
+			if deaths < 10 {
+				t.Errorf("%d processes died there in 20 runs: the place is not where it is thought to be", deaths)
+			}
+		})
+	}
+}
+
+// What a partition's windows are when they are built from the log, and from the facts where the log is gone, is the same to the byte.
+func TestSim_BuiltFromFactsIsBuiltFromTheLogByteForByte(t *testing.T) {
+	for seed := range uint64(12) {
+		var plan []act
+		if seed%2 == 1 {
+			plan = []act{{step: 400, kind: slices.Index(kinds[:], "configuration switches")}}
+		}
+		w := runWorld(seed, plan)
+		built := func() (out []string) {
+			w.redis.promote(store.NewMemory())
+			w.wrong, w.ending = nil, false
+			w.procs[0].start()
+			for n := 0; w.group.owner != [partitions]string{w.procs[0].name, w.procs[0].name} || n < 2000; n++ {
+				if w.step(); n > patience {
+					t.Fatalf("seed %d: nobody has the partitions", seed)
+				}
+			}
+			w.stop()
+			for c := range w.input.customers {
+				_, values, err := w.redis.now.Load(t.Context(), int32(c%partitions), [][]byte{w.customerKey(c)})
+				if err != nil || values[0] == nil {
+					t.Fatalf("seed %d: customer %d: %v", seed, c, err)
+				}
+				out = append(out, string(values[0]))
+			}
+			return out
+		}
+		fromLog := built()
+		for p := range w.group.start {
+			w.group.start[p] = w.group.committed[p].Offset
+		}
+		if fromFacts := built(); !slices.Equal(fromLog, fromFacts) {
+			t.Errorf("seed %d: the windows differ", seed)
+		}
+		if len(w.wrong) > 0 {
+			t.Errorf("seed %d: %v", seed, w.wrong)
 		}
 	}
 }

@@ -36,6 +36,9 @@ func (r *redis) between(int32, int) error {
 	if !r.w.parked(r.w.now.Add(time.Duration(r.w.rnd.IntN(3000))*time.Microsecond), nil) {
 		return errDead
 	}
+	if r.w.cur = t; r.w.passes("K8") {
+		return errDead
+	}
 	if t.proc.takeCut() {
 		return errors.New("the connection was cut between two calls")
 	}
@@ -95,10 +98,16 @@ func (c client) Flush(ctx context.Context, f *store.Flush) (store.Result, error)
 		w.fault("I4: a flush moves partition %d to offset %d, the group is at %d", f.Partition, f.Next.Offset, at)
 	}
 	c.r.keep()
+	if s := w.group.sessions[c.p.name]; s != nil {
+		if _, has := s.position[f.Partition]; !has {
+			w.at("K10") // the flush of a partition that was taken
+		}
+	}
 	out, err := c.r.reached(c.p).Flush(ctx, f)
 	if errors.Is(err, errDead) {
 		panic(killed{})
 	}
+	w.at("K9")
 	w.pause()
 	if fate.after {
 		return store.Result{}, errAway

@@ -24,6 +24,7 @@ type world struct {
 	procs []*process
 
 	ending bool // nothing starts any more
+	deaths int  // at places with a name
 	input  *input
 
 	flushEvery time.Duration
@@ -182,7 +183,14 @@ func (w *world) sleep() {
 // clock is the pipeline's Clock.
 type clock struct{ w *world }
 
-func (c clock) Now() time.Time { return c.w.now }
+func (c clock) Now() time.Time {
+	if t := c.w.cur; t != nil && t.proc.committed {
+		t.proc.committed = false
+		c.w.at("K7") // the commit is confirmed, nothing of it is marked for the window store
+	}
+	return c.w.now
+}
+
 func (c clock) Sleep(ctx context.Context, d time.Duration) {
 	c.w.park(c.w.now.Add(d), func() bool { return ctx.Err() != nil })
 }
