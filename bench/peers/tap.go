@@ -37,7 +37,7 @@ func (c counts) minus(d counts) counts {
 	return counts{c.writes - d.writes, c.writeBytes - d.writeBytes, c.keys - d.keys, c.others - d.others, c.otherBytes - d.otherBytes}
 }
 
-func (c *counts) add(r request) {
+func (c *counts) add(r asked) {
 	if r.values > r.names && r.keys > 0 {
 		c.writes, c.writeBytes, c.keys = c.writes+1, c.writeBytes+r.bytes, c.keys+r.keys-1
 		return
@@ -45,8 +45,8 @@ func (c *counts) add(r request) {
 	c.others, c.otherBytes = c.others+1, c.otherBytes+r.bytes
 }
 
-// request is one request of a client; keys, names and values are of scripts only.
-type request struct {
+// asked is one request of a client; keys, names and values are of scripts only.
+type asked struct {
 	bytes         int64 // on the wire
 	keys          int64
 	names, values int64 // bytes of the keys' names, and of the arguments behind them
@@ -129,7 +129,7 @@ func (t *tap) forward(in io.Reader, out io.Writer) error {
 }
 
 // readRequest reads one request, an array of strings.
-func readRequest(r *bufio.Reader) (q request, err error) {
+func readRequest(r *bufio.Reader) (q asked, err error) {
 	args, n, err := readLength(r, '*')
 	if err != nil {
 		return q, err

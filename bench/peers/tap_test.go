@@ -2,6 +2,7 @@ package peers
 
 import (
 	"bufio"
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -28,7 +29,7 @@ func TestTap_CountsWhatWritesToTheByteAndChangesNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	before, err := tp.sofar()
+	before, err := tp.after(t, counts{}, 1)
 	if err != nil || before.writes != 0 || before.keys != 0 || before.others == 0 {
 		t.Fatalf("before the first write: %+v, %v", before, err)
 	}
@@ -40,7 +41,11 @@ func TestTap_CountsWhatWritesToTheByteAndChangesNothing(t *testing.T) {
 	for _, arg := range []string{"evalsha", sha, "3", "{1}:m", "{1}:a", "{1}:b", "marker", value, ""} {
 		request += fmt.Sprintf("$%d\r\n%s\r\n", len(arg), arg)
 	}
-	after, err := tp.sofar()
+	q, err := readRequest(bufio.NewReader(strings.NewReader("*9\r\n" + request)))
+	if want := (asked{bytes: int64(len("*9\r\n") + len(request)), keys: 3, names: 15, values: 6 + int64(len(value))}); err != nil || q != want {
+		t.Errorf("read %+v, %v, want %+v", q, err, want)
+	}
+	after, err := tp.after(t, before, 1)
 	if want := (counts{writes: 1, writeBytes: int64(len("*9\r\n") + len(request)), keys: 2}); err != nil || after.minus(before) != want {
 		t.Errorf("counted %+v, %v, want %+v", after.minus(before), err, want)
 	}
@@ -50,9 +55,20 @@ func TestTap_CountsWhatWritesToTheByteAndChangesNothing(t *testing.T) {
 	// What reads is no write, be it a script.
 	client.MGet(t.Context(), "{1}:m", "{1}:a", "{1}:b")
 	client.EvalSha(t.Context(), sha, []string{"{1}:m", "{1}:customer"}, "", "v")
-	if read, err := tp.sofar(); err != nil || read.writes != after.writes || read.writeBytes != after.writeBytes || read.keys != after.keys || read.others != after.others+2 {
+	if read, err := tp.after(t, after, 2); err != nil || read.writes != after.writes || read.writeBytes != after.writeBytes || read.keys != after.keys || read.others != after.others+2 {
 		t.Errorf("after two reads %+v, before %+v, %v", read, after, err)
 	}
+}
+
+// after waits until so many more requests are counted: an answer may be here before its request's last byte is.
+func (t *tap) after(tb testing.TB, before counts, more int64) (now counts, err error) {
+	ctx, cancel := context.WithTimeout(tb.Context(), 10*time.Second)
+	defer cancel()
+	err = until(ctx, func() (bool, error) {
+		now, err = t.sofar()
+		return now.writes+now.others >= before.writes+before.others+more, err
+	})
+	return now, err
 }
 
 // TestTap_WhatIsNoRequestIsAnErrorAndNoCount.
