@@ -98,7 +98,7 @@ func chaos(t *testing.T, redisCluster bool) {
 type fault struct {
 	track    string
 	name     string
-	rebuilds bool // the window store has forgotten something afterwards, or is in two places: it is not enough to go on
+	rebuilds bool // the window store has forgotten something afterwards
 	do       func(ctx context.Context, rnd *rand.Rand)
 	times    atomic.Int64
 }
