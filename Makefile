@@ -28,7 +28,7 @@ GOLANGCI := .cache/bin/golangci-lint-$(GOLANGCI_VERSION)
 # What a bench names; + where the tree holds more than the commit.
 commit = $(shell git describe --always --abbrev=12 --exclude='*' --dirty=+ 2>/dev/null)
 
-# Packages with a test that speaks to the servers named by STREAMGAUGE_TEST_KAFKA or STREAMGAUGE_TEST_REDIS.
+# Packages with a test that speaks to the servers named by STREAMGAUGE_TEST_KAFKA, STREAMGAUGE_TEST_REDIS or STREAMGAUGE_TEST_REDIS_CLUSTER.
 server_packages = $(sort $(dir $(shell grep -rlE 'STREAMGAUGE_TEST_(KAFKA|REDIS)' --include='*_test.go' --exclude-dir='.?*' .)))
 # Packages with a test that needs three brokers, which can be killed one at a time.
 three_packages = $(sort $(dir $(shell grep -rl '^func TestThree_' --include='*_test.go' --exclude-dir='.?*' .)))
@@ -101,15 +101,15 @@ test-model: ## the protocol model, RUNS random fault schedules of each form that
 .PHONY: test-servers
 test-servers: build engine-if-possible ## end to end through real servers, fresh, stopped afterwards; 2 minutes of chaos among it
 	@[[ -n "$(server_packages)" ]] || { echo "no test names STREAMGAUGE_TEST_KAFKA or STREAMGAUGE_TEST_REDIS"; exit 1; }
-	bash deploy/servers/servers.sh run $(GO) test $(RACE) -count=1 -p 1 -timeout $(TEST_TIMEOUT) $(TEST_FLAGS) $(server_packages)
+	bash deploy/servers/servers.sh run --cluster $(GO) test $(RACE) -count=1 -p 1 -timeout $(TEST_TIMEOUT) $(TEST_FLAGS) $(server_packages)
 	@rm -rf .cache/servers-three && mkdir -p .cache/servers-three
-	bash deploy/servers/servers.sh run --three $(GO) test $(RACE) -count=1 -p 1 -v -timeout $(TEST_TIMEOUT) -run '^TestThree_' \
+	bash deploy/servers/servers.sh run --three --cluster $(GO) test $(RACE) -count=1 -p 1 -v -timeout $(TEST_TIMEOUT) -run '^TestThree_' \
 	  -artifacts -outputdir $(CURDIR)/.cache/servers-three $(TEST_FLAGS) $(three_packages)
 
 .PHONY: test-chaos
 test-chaos: build ## everything killed, frozen, cut and emptied at once for CHAOS_TIME, then the oracle; SEED repeats a schedule
 	@mkdir -p .cache/chaos
-	CHAOS_TIME=$(CHAOS_TIME) SEED=$(SEED) bash deploy/servers/servers.sh run --three $(GO) test -count=1 -v -timeout 0 -run '^TestThree_Chaos' \
+	CHAOS_TIME=$(CHAOS_TIME) SEED=$(SEED) bash deploy/servers/servers.sh run --three --cluster $(GO) test -count=1 -v -timeout 0 -run '^TestThree_Chaos' \
 	  -artifacts -outputdir $(CURDIR)/.cache/chaos $(TEST_FLAGS) ./bench/faults
 
 .PHONY: fuzz

@@ -101,7 +101,9 @@ func TestReadme_TheLimitsAreTheConstants(t *testing.T) {
 		fmt.Sprintf("| event time | %d to %d, at most %d min ahead of the log |", year(operators.MinTime), year(operators.MaxTime), operators.FutureTolerance/60_000),
 		fmt.Sprintf("| input record | %d MiB, %d levels deep, %d attributes |", operators.MaxValue>>20, operators.MaxDepth, operators.MaxAttributes),
 		fmt.Sprintf("| text, ids | %s and %d bytes |", number(operators.MaxText), operators.MaxID),
-		fmt.Sprintf("| rules, features, window filters | %s, %s, %d distinct |", number(rule.MaxRules), number(rule.MaxFeatures), rule.MaxFilters),
+		fmt.Sprintf("| rules, features | %s, %s |", number(rule.MaxRules), number(rule.MaxFeatures)),
+		fmt.Sprintf("| distinct windows, aggregates, filters | %d, %s, %d |", rule.MaxWindows, number(rule.MaxAggregates), rule.MaxFilters),
+		fmt.Sprintf("| fields of past events read, scans, sets of equal fields | %d, %d, %d distinct |", rule.MaxColumns, rule.MaxScans, rule.MaxEquals),
 		fmt.Sprintf("| distinct values in a window | %s, beyond it ND |", number(window.MaxDistinct)),
 		fmt.Sprintf("| how late an event may come | the longest window + `policy.slack` (%d h) |", rule.DefaultPolicy().Slack/3_600_000),
 	} {

@@ -17,6 +17,11 @@ type State struct {
 	customers map[string]*Customer
 	dirty     []*Customer
 	scratch   window.Scratch
+	names     []window.ChunkName // of Missing, reused
+
+	ring  []*Customer // all, for Evict
+	hand  int
+	bytes int
 
 	// Of the open transaction.
 	txn     uint64
@@ -32,6 +37,12 @@ type Customer struct {
 	key   string
 	txn   uint64 // the transaction that last changed it
 	dirty bool   // changed since it was last handed to a flush
+
+	flying bool // in a flush of which nothing is known yet
+	recent bool // asked for since Evict last came by
+	lean   bool // released its chunks since it was last asked for
+	place  int  // in State.ring; −1 until its first commit
+	size   int  // bytes, as of its last change
 }
 
 // NewState makes an empty state. history are the configurations that the partition's log went through so far, ascending.
@@ -78,26 +89,21 @@ func (s *State) Len() int { return len(s.customers) }
 
 // Put adds a customer as the store holds it.
 func (s *State) Put(key []byte, c *window.Customer) {
-	s.customers[string(key)] = &Customer{Customer: c, key: string(key)}
+	x := &Customer{Customer: c, key: string(key), recent: true}
+	s.customers[x.key] = x
+	s.enter(x)
 }
 
 // customer returns the event's customer, brought to the current configuration; a new one is created.
 func (s *State) customer(key []byte, e *schemas.Event) *Customer {
 	c, ok := s.customers[string(key)]
 	if !ok {
-		c = &Customer{Customer: window.New(strings.Clone(e.Team), strings.Clone(e.Customer), s.Current().Shape), key: string(key)}
+		c = &Customer{Customer: window.New(strings.Clone(e.Team), strings.Clone(e.Customer), s.Current().Shape), key: string(key), place: -1}
 		s.customers[c.key] = c
 		s.created = append(s.created, c)
 	}
-	if c.Version() == s.Current().Version {
-		return c
-	}
-	for _, conf := range s.history {
-		if conf.Version > c.Version() {
-			s.touch(c)
-			c.Adopt(conf.Shape)
-		}
-	}
+	c.recent = true
+	s.adopt(c)
 	return c
 }
 
@@ -121,6 +127,7 @@ func (s *State) Begin() {
 
 // Commit keeps the changes since Begin and marks the changed customers dirty.
 func (s *State) Commit() {
+	s.journal.Commit()
 	for _, c := range s.created {
 		if c.txn != s.txn { // created for an event that was then rejected
 			delete(s.customers, c.key)
@@ -128,8 +135,12 @@ func (s *State) Commit() {
 	}
 	for _, c := range s.touched {
 		s.markDirty(c)
+		if c.place < 0 {
+			s.enter(c)
+		} else {
+			s.weigh(c)
+		}
 	}
-	s.journal.Commit()
 	s.end()
 }
 
@@ -174,7 +185,7 @@ type Saved struct {
 func (s *State) TakeDirty() []Saved {
 	out := make([]Saved, 0, len(s.dirty))
 	for _, c := range s.dirty {
-		c.dirty = false
+		c.dirty, c.flying = false, true
 		out = append(out, Saved{Key: []byte(c.key), Write: c.Write(), c: c})
 	}
 	clear(s.dirty)
@@ -185,6 +196,7 @@ func (s *State) TakeDirty() []Saved {
 // Acked says that the store holds what was taken.
 func (s *State) Acked(saved []Saved) {
 	for _, x := range saved {
+		x.c.flying = false
 		x.c.Acked(x.Write)
 	}
 }
@@ -192,17 +204,20 @@ func (s *State) Acked(saved []Saved) {
 // Redo marks customers dirty again whose flush is not known to have arrived; their next one is whole.
 func (s *State) Redo(saved []Saved) {
 	for _, x := range saved {
-		x.c.Unsure()
+		x.c.flying = false
+		x.c.Unsure(x.Write)
 		if s.customers[x.c.key] == x.c {
 			s.markDirty(x.c)
 		}
 	}
 }
 
-// Holds reports whether the customer as the store had it holds the record at offset already; if so the customer counts as changed.
-func (s *State) Holds(key []byte, offset int64) bool {
+// Holds reports whether the customer as the store had it reflects the record at offset, before which version is in force, already; if so
+// the customer counts as changed. One that has gone on to a later configuration reflects all before that, though its LSN may be of an
+// earlier record: the one that took it there may have been a duplicate.
+func (s *State) Holds(key []byte, offset int64, version int32) bool {
 	c, ok := s.customers[string(key)]
-	if !ok || c.LSN() <= offset {
+	if !ok || c.LSN() <= offset && c.Version() <= version {
 		return false
 	}
 	s.markDirty(c)

@@ -139,32 +139,61 @@ func decodeEvent(it *operators.Item, r *kgo.Record) error {
 }
 
 // judge takes the batches through the chain and produces what comes out. It answers those that go on: a batch whose partition had to be
-// halted has produced nothing and is undone.
+// halted or held back has produced nothing and is undone.
 func (l *Lane) judge(ctx context.Context, batches []*batch) (going []*batch, err error) {
-	for i, b := range batches {
-		err := l.advance(ctx, b.part.state, l.Chain, b)
-		var stop *HaltError
-		switch {
-		case errors.As(err, &stop) && ctx.Err() == nil:
-			b.part.state.Rollback()
-			l.halt(b.part, stop)
+	for n, b := range batches {
+		if err := l.advance(ctx, b.part, l.Chain, b); err != nil {
+			if err = l.drop(ctx, b, err); err != nil {
+				return append(going, batches[n:]...), err
+			}
 			continue
-		case err != nil:
-			return append(going, batches[i:]...), err
 		}
 		going = append(going, b)
 		for i, it := range b.items {
 			if err := l.emit(b, i, it); err != nil {
-				return append(going, batches[len(going):]...), err
+				return append(going, batches[n+1:]...), err
 			}
 		}
 	}
 	return going, nil
 }
 
+// drop takes a batch out of the open transaction whose partition cannot go on: its records come again. It answers errors that are not the
+// partition's alone.
+func (l *Lane) drop(ctx context.Context, b *batch, why error) error {
+	var stop *HaltError
+	p := b.part
+	switch {
+	case ctx.Err() != nil:
+		return why
+	case errors.As(why, &stop):
+		p.state.Rollback()
+		l.halt(p, stop)
+	case errors.Is(why, errStoreAway):
+		p.state.Rollback()
+		l.hold(p, why)
+	case errors.Is(why, errRegressed):
+		p.state.Rollback()
+		again, err := l.rebuild(ctx, p, why)
+		if err != nil {
+			return err
+		}
+		if again.judging() {
+			l.hold(again, why) // resuming sets the reader back to its position
+		}
+	default:
+		return why
+	}
+	return nil
+}
+
 // advance takes a batch through a chain: in runs that hold each customer once, cut at control records, which switch the configuration.
-func (l *Lane) advance(ctx context.Context, state *operators.State, chain []operators.Operator, b *batch) error {
+func (l *Lane) advance(ctx context.Context, p *partition, chain []operators.Operator, b *batch) error {
+	state := p.state
 	run := func(items []*operators.Item) error {
+		if err := l.supply(ctx, p, items); err != nil {
+			return err
+		}
 		return operators.Run(ctx, chain, &operators.Batch{Topic: schemas.Events.Name, Partition: state.Partition, Items: items, State: state})
 	}
 	var open []*operators.Item

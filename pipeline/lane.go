@@ -31,7 +31,8 @@ type Lane struct {
 	items    itemPool
 	chains   chainer
 	pace     pace
-	arena    []byte // encoded records of the open transaction
+	chunks   []operators.ChunkRef // of supply, reused
+	arena    []byte               // encoded records of the open transaction
 }
 
 // LaneConfig is what a lane is made of.

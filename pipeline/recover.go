@@ -204,7 +204,7 @@ func (r *replay) fold(ctx context.Context) error {
 	}
 	p.state.Begin()
 	b.skipHeld()
-	if err := l.advance(ctx, p.state, topology.Rebuild(), b); err != nil {
+	if err := l.advance(ctx, p, topology.Rebuild(), b); err != nil {
 		p.state.Rollback()
 		return err
 	}
@@ -231,9 +231,17 @@ func (l *Lane) flushReplayed(ctx context.Context, p *partition, next int64) {
 // skipHeld takes out what the customers' stored form holds already. It happens after a flush that failed half-way; those customers
 // count as changed, so that the next flush puts marker and customers together again.
 func (b *batch) skipHeld() {
+	version := int32(0) // in force at the item
+	if conf := b.part.state.Current(); conf != nil {
+		version = conf.Version
+	}
 	items, records, bad := b.items[:0], b.records[:0], b.bad[:0]
 	for i, it := range b.items {
-		if b.bad[i] == nil && b.part.state.Holds(it.Key, it.Offset) {
+		switch {
+		case b.bad[i] != nil:
+		case it.Event.Kind == schemas.KindControl:
+			version = max(version, it.Event.Control.Version)
+		case b.part.state.Holds(it.Key, it.Offset, version):
 			continue
 		}
 		items, records, bad = append(items, it), append(records, b.records[i]), append(bad, b.bad[i])
@@ -241,8 +249,7 @@ func (b *batch) skipHeld() {
 	b.items, b.records, b.bad = items, records, bad
 }
 
-// load brings the batch's customers into memory. The marker that comes with them must be one that this lane could have written: behind
-// its base the store lost something (errRegressed), beyond its position another owner is ahead of us (errPoisoned).
+// load brings the batch's customers into memory. The marker that comes with them must be one that this lane could have written (believe).
 func (l *Lane) load(ctx context.Context, b *batch) error {
 	p := b.part
 	var missing [][]byte
@@ -263,24 +270,37 @@ func (l *Lane) load(ctx context.Context, b *batch) error {
 	if err != nil {
 		return err
 	}
-	switch {
-	case p.replaying && marker != p.base:
-		return fmt.Errorf("%w: partition %d: the store moved from %v to %v during the replay", errRegressed, p.number, p.base, marker)
-	case marker.Offset < p.base.Offset || marker.TopicID != p.base.TopicID && !p.base.IsZero():
-		return fmt.Errorf("%w: partition %d: from offset %d to %d", errRegressed, p.number, p.base.Offset, marker.Offset)
-	case marker.Offset > p.pos:
-		return fmt.Errorf("%w: partition %d: the store reflects offset %d, this lane is at %d: it is no longer the owner", errPoisoned, p.number, marker.Offset, p.pos)
+	if err := l.believe(p, marker); err != nil {
+		return err
+	}
+	known := int32(0)
+	if conf := p.state.Current(); conf != nil {
+		known = conf.Version
+	}
+	// A flush that was broken off leaves customers ahead of the marker, and perhaps of the place where the replay meets their configuration.
+	shapes := func(version int32) *window.Shape {
+		if s := p.state.Shape(version); s != nil || version <= known {
+			return s
+		}
+		conf, err := l.Configs.get(ctx, version, "")
+		if err != nil {
+			return nil
+		}
+		return conf.Shape
 	}
 	for i, key := range missing {
 		if values[i] == nil {
 			continue
 		}
-		c, err := window.Decode(values[i], p.state.Shape)
+		c, err := window.Decode(values[i], shapes)
 		if err != nil {
 			return halt(p.number, "window store: %v", err)
 		}
 		if got := schemas.CustomerKey(nil, c.Team(), c.ID()); !bytes.Equal(got, key) {
 			return halt(p.number, "window store: a key holds another customer than its name says")
+		}
+		if !p.replaying && c.Version() > known {
+			return fmt.Errorf("%w: partition %d: a customer is held under configuration %d, this lane is at %d: it is no longer the owner", errPoisoned, p.number, c.Version(), known)
 		}
 		if c.LSN() > max(p.pos, marker.Offset) {
 			return fmt.Errorf("%w: partition %d: a customer is held at offset %d, this lane is at %d: it is no longer the owner", errPoisoned, p.number, c.LSN(), p.pos)

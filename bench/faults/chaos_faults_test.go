@@ -24,6 +24,12 @@ const (
 )
 
 func (c *cluster) tracks(feed *feed) []track {
+	redisFaults, networkFaults := c.redisFaults(), c.brokerNetworkFaults()
+	if c.rings != nil {
+		redisFaults = c.ringFaults()
+	} else {
+		networkFaults = append(networkFaults, c.redisNetworkFaults()...)
+	}
 	return []track{
 		{"replicas", 2 * time.Second, 6 * time.Second, []*fault{
 			{name: "killed, started again at once", do: c.killReplica(0, time.Millisecond)},
@@ -35,26 +41,14 @@ func (c *cluster) tracks(feed *feed) []track {
 			{name: "stopped in order, started again", do: c.restartReplica},
 			{name: "all killed together", do: c.killAllReplicas},
 		}},
-		{"brokers", 2 * time.Second, 5 * time.Second, []*fault{
+		{"brokers", 3 * time.Second, 8 * time.Second, []*fault{
 			{name: "killed, started again", do: c.killBroker},
 			{name: "frozen shortly, thawed", do: c.freezeBroker(time.Second, 6*time.Second)},
 			{name: "frozen until it has lost its leaderships, thawed", do: c.freezeBroker(10*time.Second, 15*time.Second)},
 			{name: "all restarted in order, one after the other", do: c.rollBrokers},
 		}},
-		{"redis", 4 * time.Second, 10 * time.Second, []*fault{
-			{name: "FLUSHALL", do: c.flushRedis},
-			{name: "killed, started again", do: c.killRedis},
-			{name: "frozen, thawed", do: c.freezeRedis},
-		}},
-		{"network", 2 * time.Second, 8 * time.Second, []*fault{
-			{name: "every connection to the brokers cut", do: c.cutBrokers},
-			{name: "answers of a broker lost, then cut", do: c.loseBrokerAnswers},
-			{name: "a broker out of reach", do: c.isolateBroker},
-			{name: "brokers slow", do: c.slowBrokers},
-			{name: "every connection to Redis cut", do: c.cutRedis},
-			{name: "answers of Redis lost, then cut", do: c.loseRedisAnswers},
-			{name: "Redis out of reach", do: c.isolateRedis},
-		}},
+		{"redis", 3 * time.Second, 8 * time.Second, redisFaults},
+		{"network", 4 * time.Second, 10 * time.Second, networkFaults},
 		{"load", 10 * time.Second, 20 * time.Second, []*fault{
 			{name: "ten times the records", do: func(ctx context.Context, rnd *rand.Rand) {
 				d := between(rnd, 500*time.Millisecond, 2*time.Second)
@@ -64,6 +58,31 @@ func (c *cluster) tracks(feed *feed) []track {
 			}},
 			{name: "another configuration applied", do: c.applyRules},
 		}},
+	}
+}
+
+func (c *cluster) redisFaults() []*fault {
+	return []*fault{
+		{name: "FLUSHALL", do: c.flushRedis},
+		{name: "killed, started again", do: c.killRedis},
+		{name: "frozen, thawed", do: c.freezeRedis},
+	}
+}
+
+func (c *cluster) brokerNetworkFaults() []*fault {
+	return []*fault{
+		{name: "every connection to the brokers cut", do: c.cutBrokers},
+		{name: "answers of a broker lost, then cut", do: c.loseBrokerAnswers},
+		{name: "a broker out of reach", do: c.isolateBroker},
+		{name: "brokers slow", do: c.slowBrokers},
+	}
+}
+
+func (c *cluster) redisNetworkFaults() []*fault {
+	return []*fault{
+		{name: "every connection to Redis cut", do: c.cutRedis},
+		{name: "answers of Redis lost, then cut", do: c.loseRedisAnswers},
+		{name: "Redis out of reach", do: c.isolateRedis},
 	}
 }
 

@@ -1,11 +1,15 @@
 package faults
 
 import (
+	"context"
 	"encoding/binary"
 	"fmt"
+	"os"
 	"strings"
+	"sync"
 	"time"
 
+	"github.com/redis/go-redis/v9"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/streamgauge/streamgauge/schemas"
@@ -17,6 +21,7 @@ import (
 func (c *cluster) verify(feed *feed) {
 	c.t.Helper()
 	began := time.Now()
+	c.nothingHalted()
 	report := compare(c.ctx, c.t, c.reach()...)
 	c.t.Logf("held against the oracle in %s", time.Since(began).Round(time.Second))
 	c.levelWithWindows()
@@ -27,6 +32,23 @@ func (c *cluster) verify(feed *feed) {
 	}
 	c.t.Logf("%d records sent became %d events and %d rejections: %s", feed.sent.Load(), events, rejected, report.String())
 	c.t.Logf("outcomes %v", report.Outcomes)
+}
+
+// nothingHalted looks for what a person would have to look at: no fault here is one that may need it.
+func (c *cluster) nothingHalted() {
+	c.t.Helper()
+	for i := range c.workers {
+		text, err := os.ReadFile(c.logOf(i))
+		if err != nil {
+			c.t.Error(err)
+		}
+		for line := range strings.Lines(string(text)) {
+			if strings.Contains(line, "halted") || strings.Contains(line, "panic:") || strings.Contains(line, "BUG") {
+				c.t.Errorf("replica %d said: %s", i, line)
+				break
+			}
+		}
+	}
 }
 
 // everyInputArrived holds the input topics against what intake made of them: at least one event or rejection per record.
@@ -83,21 +105,28 @@ func (c *cluster) customersAreCommitted() {
 		c.t.Fatal(err)
 	}
 	n := 0
+	var mu sync.Mutex // masters are asked at the same time
+	one := func(client *redis.Client, p int32, at int64, key string) {
+		head, err := client.GetRange(c.ctx, key, 0, 7).Bytes()
+		mu.Lock()
+		defer mu.Unlock()
+		if err != nil || len(head) != 8 {
+			c.t.Errorf("partition %d: %s: header of %d bytes, %v", p, key, len(head), err)
+		} else if lsn := binary.BigEndian.Uint64(head); lsn > uint64(at) {
+			c.t.Errorf("partition %d: %s reflects the log up to offset %d, the group committed %d", p, key, lsn, at)
+		}
+		n++
+	}
 	for p := range c.config.Kafka.Partitions {
 		at, _ := got.Lookup(schemas.Events.Name, p)
-		keys := c.redis.Scan(c.ctx, 0, fmt.Sprintf("{%d.%d}:h:*", c.config.Generation, p), 1000).Iterator()
-		for keys.Next(c.ctx) {
-			head, err := c.redis.GetRange(c.ctx, keys.Val(), 0, 7).Bytes()
-			if err != nil || len(head) != 8 {
-				c.t.Errorf("%s: header of %d bytes, %v", keys.Val(), len(head), err)
-				continue
+		err := c.eachMaster(c.ctx, func(ctx context.Context, client *redis.Client) error {
+			keys := client.Scan(ctx, 0, fmt.Sprintf("{%d.%d.*}:h:*", c.config.Generation, p), 1000).Iterator()
+			for keys.Next(ctx) {
+				one(client, p, at.At, keys.Val())
 			}
-			if lsn := binary.BigEndian.Uint64(head); lsn > uint64(at.At) {
-				c.t.Errorf("%s reflects the log up to offset %d, the group committed %d", keys.Val(), lsn, at.At)
-			}
-			n++
-		}
-		if err := keys.Err(); err != nil {
+			return keys.Err()
+		})
+		if err != nil {
 			c.t.Fatal(err)
 		}
 	}

@@ -40,7 +40,7 @@ type installation struct {
 	log     string // what its processes write to standard error; those of ordinal N > 0 to another file, .N behind it
 	cl      *kgo.Client
 	admin   *kadm.Client
-	redis   *redis.Client
+	redis   redis.UniversalClient
 	running *instance                           // the latest one; nil before the first
 	excused func(ordinal int, p *instance) bool // whether a process may have ended by itself; nil: none may
 }
@@ -71,17 +71,29 @@ func installOn(t *testing.T, variable string, patience time.Duration, change fun
 		kgo.RecordPartitioner(kgo.StickyKeyPartitioner(nil)))...)
 	t.Cleanup(in.cl.Close)
 	in.admin = kadm.NewClient(in.cl)
-	in.redis = redis.NewClient(&redis.Options{Addr: address, DB: redisDatabase})
+	if len(in.config.Redis.Addresses) > 0 {
+		in.redis = redis.NewClusterClient(&redis.ClusterOptions{Addrs: in.config.Redis.Addresses, ClusterStateReloadInterval: time.Second})
+	} else {
+		in.redis = redis.NewClient(&redis.Options{Addr: address, DB: redisDatabase})
+	}
 	t.Cleanup(func() { in.redis.Close() })
 	in.configure()
 	if there := in.topics(); len(there) > 0 {
 		t.Skipf("the broker at %s holds the product's topics %v already, and this test would delete them: make test-servers starts a fresh pair", brokers, there)
 	}
 	t.Cleanup(in.uninstall)
-	if err := in.redis.FlushDB(in.ctx).Err(); err != nil {
-		t.Fatalf("redis at %s: %v", address, err)
+	if err := in.eachMaster(in.ctx, func(ctx context.Context, c *redis.Client) error { return c.FlushDB(ctx).Err() }); err != nil {
+		t.Fatalf("redis at %v: %v", in.config.Redis.Nodes(), err)
 	}
 	return in
+}
+
+// eachMaster calls fn for the one Redis, or for every master of a Cluster.
+func (in *installation) eachMaster(ctx context.Context, fn func(context.Context, *redis.Client) error) error {
+	if cluster, ok := in.redis.(*redis.ClusterClient); ok {
+		return cluster.ForEachMaster(ctx, fn)
+	}
+	return fn(ctx, in.redis.(*redis.Client))
 }
 
 // configure writes the configuration file.

@@ -72,13 +72,18 @@ func (in *installation) start() *instance {
 	return in.running
 }
 
+// logOf is the file of what a replica says.
+func (in *installation) logOf(ordinal int) string {
+	if ordinal == 0 {
+		return in.log
+	}
+	return in.log + "." + strconv.Itoa(ordinal)
+}
+
 // startAs starts the replica with an ordinal.
 func (in *installation) startAs(ordinal int) *instance {
 	in.t.Helper()
-	file := in.log
-	if ordinal > 0 {
-		file += "." + strconv.Itoa(ordinal)
-	}
+	file := in.logOf(ordinal)
 	log, err := os.OpenFile(file, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
 	if err != nil {
 		in.t.Fatal(err)

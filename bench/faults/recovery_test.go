@@ -73,7 +73,7 @@ func recoveries() []*recovery {
 }
 
 func TestThree_EveryPartitionCommitsAgainSoonAfterOneFailure(t *testing.T) {
-	c := installThree(t, time.Duration(rounds(t))*recoveryPatience)
+	c := installThree(t, time.Duration(rounds(t))*recoveryPatience, false)
 	c.launchAll()
 	c.awaitMore(topology.StageMonitor, 0)
 	ctx, enough := context.WithCancel(c.ctx)

@@ -39,7 +39,11 @@ type cluster struct {
 	*installation
 	began time.Time
 	front []*proxy // of each node, to the replicas
-	store *proxy   // of Redis
+	store *proxy   // of Redis; nil with a Cluster, whose nodes tell clients their own addresses
+	rings []string // addresses of the nodes of a Redis Cluster; nil with a single one
+
+	lost  atomic.Int64 // bytes that promoted replicas lacked
+	moved atomic.Int64 // keys that went to another node, one by one
 
 	starting sync.Mutex   // one process is started at a time
 	repeated atomic.Int64 // processes that gave up and were started again
@@ -50,12 +54,18 @@ type cluster struct {
 	thawed  time.Time   // when a broker was last let go that had slept: it may still answer what it knew before
 }
 
-// installThree makes an installation whose replicas reach every server through a proxy. None of them runs yet.
-func installThree(t *testing.T, patience time.Duration) *cluster {
+// installThree makes an installation whose replicas reach every server through a proxy, but for the nodes of a Redis Cluster, if that is
+// asked for. None of them runs yet.
+func installThree(t *testing.T, patience time.Duration, redisCluster bool) *cluster {
 	t.Helper()
 	logging.Disable() // of the tests' own Redis client, which sees it die as often as the product's
 	c := &cluster{began: time.Now(), workers: make([]*instance, replicas)}
 	addresses := os.Getenv("STREAMGAUGE_TEST_KAFKA_THREE")
+	if nodes := os.Getenv("STREAMGAUGE_TEST_REDIS_CLUSTER"); redisCluster && nodes == "" {
+		t.Skip("STREAMGAUGE_TEST_REDIS_CLUSTER names no servers: make test-servers starts fresh ones")
+	} else if redisCluster {
+		c.rings = strings.Split(nodes, ",")
+	}
 	change := func(conf *topology.Config) {
 		conf.Kafka.Brokers, c.front = nil, nil
 		for _, address := range strings.Split(addresses, ",") { // servers.sh: clients +0, through a proxy +2, the proxy's own +3
@@ -63,8 +73,12 @@ func installThree(t *testing.T, patience time.Duration) *cluster {
 			c.front = append(c.front, p)
 			conf.Kafka.Brokers = append(conf.Kafka.Brokers, p.address)
 		}
-		c.store = newProxy(t, "", conf.Redis.Address)
-		conf.Redis.Address = c.store.address
+		if redisCluster {
+			conf.Redis.Addresses, conf.Redis.Address, conf.Redis.Database = c.rings, topology.DefaultConfig().Redis.Address, 0
+		} else {
+			c.store = newProxy(t, "", conf.Redis.Address)
+			conf.Redis.Address = c.store.address
+		}
 		conf.Kafka.Replication, conf.Kafka.MinInSync = 3, 2
 		conf.Monitor.Lanes, conf.Intake.Workers = lanesEach, 1
 	}
@@ -105,7 +119,7 @@ func (c *cluster) openJournal() {
 			c.t.Logf("what was done:\n%s", text)
 		}
 		for i := 1; i < len(c.workers); i++ {
-			if said, err := os.ReadFile(c.log + "." + strconv.Itoa(i)); err == nil {
+			if said, err := os.ReadFile(c.logOf(i)); err == nil {
 				c.t.Logf("the end of what replica %d said:\n%s", i, lastLines(string(said), 40))
 			}
 		}
@@ -219,10 +233,11 @@ func (c *cluster) node(verb, name string) {
 			front = c.front[i]
 		}
 	}
-	switch verb {
-	case "kill", "stop":
+	switch {
+	case front == nil: // nothing in front of a Cluster's nodes
+	case verb == "kill" || verb == "stop":
 		defer front.down()
-	case "start":
+	case verb == "start":
 		defer front.up()
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(c.ctx), time.Minute)
@@ -231,7 +246,7 @@ func (c *cluster) node(verb, name string) {
 	if out, err := cmd.CombinedOutput(); err != nil {
 		c.broken(fmt.Errorf("servers.sh node %s %s: %w: %s", verb, name, err, out))
 	}
-	if verb == "thaw" && name != chaosRedis {
+	if verb == "thaw" && strings.HasPrefix(name, "kafka") {
 		c.mu.Lock()
 		c.thawed = time.Now()
 		c.mu.Unlock()

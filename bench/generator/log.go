@@ -27,7 +27,7 @@ const (
 	LogOnTime                      // a payment or transaction in the order of its customer's times
 	LogOutOfOrder                  // sent late by a delay like an exponential one of 30 s
 	LogHours                       // sent hours late, within the retention
-	LogEqualTime                   // of a customer and millisecond that another event has
+	LogEqualTime                   // of a time that another event of its customer has, or a round one away from it
 	LogAhead                       // up to 5 min ahead of log time, which is allowed
 	LogRedelivery                  // a record that was sent before, of the same origin
 	LogRepeat                      // a record that was sent before, of an origin of its own

@@ -18,7 +18,7 @@ const logStart = 1_767_225_600_000 // 2026-01-01
 func workload() generator.LogConfig {
 	cfg := generator.Workload(logStart)
 	cfg.Records, cfg.Customers, cfg.Partitions = 40_000, 200, 4
-	cfg.Poison, cfg.Future, cfg.Beyond, cfg.Unknown, cfg.Unsupported, cfg.Ahead = 20, 50, 50, 20, 20, 50
+	cfg.Poison, cfg.Future, cfg.Beyond, cfg.Unknown, cfg.Unsupported, cfg.Ahead, cfg.Backdated = 20, 50, 50, 20, 20, 50, 20
 	return cfg
 }
 
@@ -135,7 +135,7 @@ func TestLog_EveryClassMeetsTheOutcomeThatItIsThereFor(t *testing.T) {
 		generator.LogUnsupported: "rejected unsupported_kind", generator.LogPoison: "rejected ",
 		generator.LogRetraction: "applied ", generator.LogRestoration: "applied ", generator.LogSuperseded: "applied superseded",
 		generator.LogEarly: "parked unknown_event, rejected parked_overflow", generator.LogOrphan: "parked unknown_event, rejected parked_overflow",
-		generator.LogRestated: "duplicate , duplicate redelivery", generator.LogBadState: "rejected future, rejected unknown_state",
+		generator.LogRestated: "duplicate , applied ", generator.LogBadState: "rejected future, rejected unknown_state",
 	}
 	cfg := workload()
 	o, err := oracle.New(oracle.Config{
@@ -189,13 +189,13 @@ func TestLog_EveryClassMeetsTheOutcomeThatItIsThereFor(t *testing.T) {
 }
 
 func TestLogConfig_EveryMistakeIsNamedAtOnceWithItsValue(t *testing.T) {
-	cfg := generator.LogConfig{Records: 1, Partitions: 2, Customers: 1, Hot: 95, Start: -5, Period: 1, Retention: 1, Currency: "euro", Crowds: 3, Poison: -1, Repeat: 20_000}
+	cfg := generator.LogConfig{Records: 1, Partitions: 2, Customers: 1, Hot: 95, Start: -5, Period: 1, Retention: 1, Currency: "euro", Crowds: 3, Poison: -1, Repeat: 20_000, Backdated: 101}
 	_, err := generator.NewLog(cfg)
 	if err == nil {
 		t.Fatal("no error")
 	}
 	for _, want := range []string{
-		"records 1", "customers 1", "hot 95", "start -5 ms", "period 1ns", "retention 1ns", `currency "euro"`, "at least one state each", "crowds 3", "poison -1", "shares: 19999",
+		"records 1", "customers 1", "hot 95", "start -5 ms", "period 1ns", "retention 1ns", `currency "euro"`, "at least one state each", "crowds 3", "poison -1", "backdated 101", "shares: 19999",
 	} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("no mention of %q in:\n%v", want, err)

@@ -27,6 +27,9 @@ type LogConfig struct {
 	OutOfOrder, Hours, EqualTime, Ahead, Redelivery, Repeat, Beyond, Conflict, Future, Unknown, Unsupported, Poison int // see LogClass
 	StateChanges                                                                                                    int // of all classes from LogRetraction on
 	Crowds                                                                                                          int // crowds of orphans: in all, not a share
+
+	// Percent of the stateChanges of events that came without a state whose time lies before the event's.
+	Backdated int
 }
 
 // Workload is the log of design/engine.md 4.12: 5 % duplicates within the retention, 0.1 % beyond, 10 % out of order by 30 s on average,
@@ -77,6 +80,7 @@ func (c *LogConfig) validate() error {
 	check(len(c.Currency) == 3, "currency %q: must be three letters such as EUR", c.Currency)
 	check(len(c.Counted) > 0 && len(c.Uncounted) > 0, "counted %q, uncounted %q: at least one state each", c.Counted, c.Uncounted)
 	check(c.Crowds >= 0 && int64(c.Crowds)*crowdSize*10 <= c.Records, "crowds %d: %d records each, a tenth of %d at most", c.Crowds, crowdSize, c.Records)
+	check(c.Backdated >= 0 && c.Backdated <= 100, "backdated %d: must be 0 to 100 percent", c.Backdated)
 	sum := 0
 	for _, s := range c.shares() {
 		check(s.value >= 0, "%s %d: must be 0 or more of 10,000 records", s.name, s.value)

@@ -93,12 +93,30 @@ func (l *Log) hours() LogRecord {
 	return l.accept(LogHours, l.fresh(c, at))
 }
 
+// windows are lengths that rules like to have: events exactly so far apart lie on their borders.
+var windows = []int64{minute, 10 * minute, 30 * minute, hour, 2 * hour, 6 * hour, 12 * hour, day, 2 * day, 7 * day}
+
+// equalTime is an event of another one's time, or exactly a window before or behind it, or at the full hour, where days begin.
 func (l *Log) equalTime() LogRecord {
 	s := l.again()
 	if s == nil {
 		return l.accept(LogOnTime, l.fresh(l.draw(), l.now))
 	}
-	return l.accept(LogEqualTime, l.fresh(s.customer, s.event.Time))
+	at := s.event.Time
+	switch u := l.r.below(10); {
+	case u < 4:
+		at += windows[l.r.below(uint64(len(windows)))]
+	case u < 5:
+		at -= windows[l.r.below(uint64(len(windows)))]
+	case u < 6: // of the newest, where rules are evaluated a second time
+		at = l.newest[s.customer] - windows[l.r.below(uint64(len(windows)))]
+	case u < 7:
+		at -= at%hour + l.r.between(0, 2)
+	}
+	if at > l.now+tolerance || at <= l.newest[s.customer]-l.cfg.Retention.Milliseconds() {
+		at = s.event.Time
+	}
+	return l.accept(LogEqualTime, l.fresh(s.customer, at))
 }
 
 // tolerance is how far ahead of log time an event may be (DESIGN, contract 2).

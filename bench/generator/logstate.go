@@ -38,8 +38,8 @@ func (l *Log) turn(s *sent) LogRecord {
 	}
 	at := l.now - 20
 	switch {
-	case s.state == "" && l.r.below(10) == 0:
-		at = s.event.Time - l.r.between(0, hour) // the event came without a state: any time is newer
+	case s.state == "":
+		at = l.since(s, at)
 	case s.state != "" && (l.r.below(10) == 0 || at < s.stateTime):
 		at = s.stateTime
 	}
@@ -49,6 +49,15 @@ func (l *Log) turn(s *sent) LogRecord {
 		l.changed = l.changed[1:]
 	}
 	return l.place(class, e)
+}
+
+// since is when a stateChange of an event without a state is timed: where it would be before the event, at the event's time, unless
+// Backdated says otherwise.
+func (l *Log) since(s *sent, at int64) int64 {
+	if l.r.below(100) < uint64(l.cfg.Backdated) {
+		return s.event.Time - 1 - l.r.between(0, 2)*l.r.between(0, hour)
+	}
+	return max(at, s.event.Time)
 }
 
 func (l *Log) uncounted(state string) bool {
@@ -82,7 +91,11 @@ func (l *Log) beforeItsEvent() LogRecord {
 	if l.r.below(4) == 0 {
 		state = l.r.pick(l.cfg.Counted)
 	}
-	e := l.stateOf(s, state, min(at+l.r.between(0, 3)-1, l.now))
+	stated := at + l.r.between(0, 3) - 1
+	if s.state == "" {
+		stated = l.since(s, stated)
+	}
+	e := l.stateOf(s, state, min(stated, l.now+tolerance))
 	l.early = append(l.early, early{sent: s, due: l.emitted + wait, change: e, expires: l.now + day})
 	return l.place(LogEarly, e)
 }

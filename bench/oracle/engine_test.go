@@ -18,6 +18,7 @@ import (
 const (
 	hour       = int64(time.Hour / time.Millisecond)
 	day        = 24 * hour
+	minute     = hour / 60
 	start      = int64(1_767_225_600_000) // 2026-01-01
 	appended   = start + 91*day           // just behind the generated period
 	partitions = 3

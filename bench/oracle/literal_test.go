@@ -124,9 +124,7 @@ func (m *literal) change(e schemas.Event, appended int64) string {
 func (x *literalEvent) apply(c literalChange) string {
 	now, ok := x.newest()
 	switch {
-	case ok && now.Kind == schemas.KindStateChange && now.Origin == c.Origin:
-		return "duplicate redelivery"
-	case ok && now.State == c.State && now.Time == c.Time:
+	case now.Kind == schemas.KindStateChange && now.State == c.State && now.Time == c.Time:
 		return "duplicate "
 	}
 	x.states = append(x.states, c)
@@ -366,7 +364,7 @@ func TestOracle_ForgettingAndSortingChangeNoAnswer(t *testing.T) {
 	t.Log(all)
 	for _, what := range []string{
 		"payment assessed ", "payment duplicate redelivery", "payment duplicate ", "payment rejected conflict", "payment rejected future", "payment rejected beyond_retention",
-		"stateChange applied ", "stateChange applied superseded", "stateChange duplicate ", "stateChange duplicate redelivery", "stateChange parked unknown_event",
+		"stateChange applied ", "stateChange applied superseded", "stateChange duplicate ", "stateChange parked unknown_event",
 		"stateChange rejected unknown_state", "stateChange rejected future",
 		"released applied ", "released applied superseded", "released duplicate ", "released rejected parked_expired",
 	} {

@@ -13,9 +13,10 @@ import (
 //   - Checks, in this order: a time above append time + 5 min is rejected `future`; a state in neither list of the policy, or none at all,
 //     is rejected `unknown_state`, before anything is looked up or held. Then the visible event of that (id, side) decides.
 //   - An event's own state has the event's time. An event that came without a state has none: any stateChange is newer. It counts.
-//   - The newest-timed state holds; of equal times that which stands later in the log. The same state with the same time as the one that
-//     holds changes nothing and is `duplicate`: with reason `redelivery` where it has the origin of the stateChange that set the state,
-//     else without. So is whatever has that origin. An older one is `applied`, reason `superseded`, and changes nothing either.
+//   - The newest-timed state holds; of equal times that which stands later in the log. An older one is `applied`, reason `superseded`, and
+//     changes nothing. The state and the time of the stateChange that holds once more are `duplicate`, whatever its origin: a redelivery
+//     says the same as what it repeats, so it needs no origin to be harmless. A stateChange that says again what the event came with is
+//     `applied`: nobody has to keep the text of an event's own state for that.
 //   - A stateChange of no visible event, because the event has not come or has left the horizon, is `parked`, reason `unknown_event`, and
 //     held by its customer; the 101st is rejected `parked_overflow` instead. What is held is not compared with its likes: a second copy is
 //     held too, and is `duplicate` when it is released.
@@ -37,10 +38,10 @@ const (
 
 // known is the newest-timed state that is known of an event.
 type known struct {
-	given  bool // false: the event came without a state, and no stateChange has come
-	state  string
-	time   int64          // ms
-	origin schemas.Origin // of the stateChange that set it; empty: the event itself
+	given   bool // false: the event came without a state, and no stateChange has come
+	state   string
+	time    int64 // ms
+	changed bool  // by a stateChange; else the event came with it
 }
 
 // held is a stateChange that waits for its event.
@@ -78,14 +79,12 @@ func (t *turn) stateChange() {
 // change holds a stateChange against its event.
 func (c *Config) change(x *Past, e *schemas.Event) (schemas.Outcome, string) {
 	switch s := &x.state; {
-	case s.given && s.origin != (schemas.Origin{}) && s.origin == e.Origin:
-		return schemas.Duplicate, "redelivery"
-	case s.given && s.state == e.State && s.time == e.Time:
+	case s.changed && s.state == e.State && s.time == e.Time:
 		return schemas.Duplicate, ""
 	case s.given && e.Time < s.time:
 		return schemas.Applied, "superseded"
 	}
-	x.state = known{given: true, state: e.State, time: e.Time, origin: e.Origin}
+	x.state = known{given: true, state: e.State, time: e.Time, changed: true}
 	x.seen.SetText(schemas.FieldState, e.State)
 	x.Counted = c.counts(e.State)
 	return schemas.Applied, ""

@@ -73,6 +73,9 @@ func (p *process) takeReadFault() bool { return take(&p.reads) }
 // start starts a process that is not there.
 func (p *process) start() {
 	w := p.w
+	if w.ending {
+		return
+	}
 	if p.alive { // it is still stopping, perhaps
 		if p.stopping {
 			w.after(100*time.Millisecond, p.start)

@@ -133,12 +133,17 @@ type size struct {
 	events, customers, steps int
 	flushEvery               time.Duration
 	flushAt                  int
+	callKeys                 int
 }
 
-// sizeOf makes most runs small and quick; every 16th has so many customers that a flush travels in several calls.
+// sizeOf makes every second run one whose flushes are one call, the others have several customers to flush and calls of two; every 64th
+// has as many customers as make several of Redis's own calls.
 func sizeOf(seed uint64) size {
-	if seed%16 == 15 {
+	switch {
+	case seed%64 == 63:
 		return size{events: 700, customers: 420, steps: 2500, flushEvery: 2 * time.Second, flushAt: 170}
+	case seed%2 == 1:
+		return size{events: 60, customers: 9, steps: 900, flushEvery: 150 * time.Millisecond, flushAt: 8, callKeys: 2}
 	}
 	return size{events: 50, customers: 6, steps: 900, flushEvery: 20 * time.Millisecond, flushAt: 3}
 }
@@ -146,7 +151,7 @@ func sizeOf(seed uint64) size {
 // run runs a plan, and returns what was wrong.
 func run(seed uint64, plan []act) (wrong []string, steps int) {
 	z := sizeOf(seed)
-	w := &world{rnd: rand.New(rand.NewPCG(seed, 1)), now: start, flushEvery: z.flushEvery, flushAt: z.flushAt}
+	w := &world{rnd: rand.New(rand.NewPCG(seed, 1)), now: start, flushEvery: z.flushEvery, flushAt: z.flushAt, callKeys: z.callKeys}
 	w.group, w.redis = newGroup(w), newRedis(w)
 	w.input = &input{w: w, rnd: rand.New(rand.NewPCG(seed, 2)), left: z.events, customers: z.customers}
 	w.control(1)
@@ -176,6 +181,7 @@ func run(seed uint64, plan []act) (wrong []string, steps int) {
 		w.input.offsets++
 		w.input.place(schemas.Event{Kind: schemas.KindPayment, Team: "t", Customer: name(c), ID: "probe" + strconv.Itoa(c), Time: w.now.UnixMilli(), HasAmount: true, Origin: schemas.Origin{Topic: "in", Offset: w.input.offsets}})
 	}
+	w.ending = false
 	w.procs[0].start()
 	w.finish("the probes")
 	w.stop()
@@ -213,6 +219,7 @@ func (w *world) finish(what string) {
 
 // stop ends every process in order.
 func (w *world) stop() {
+	w.ending = true
 	for _, p := range w.procs {
 		p.stop()
 	}

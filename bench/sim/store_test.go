@@ -27,18 +27,22 @@ func newRedis(w *world) *redis {
 // promote makes a state the master's.
 func (r *redis) promote(m *store.Memory) {
 	r.now = m.Snapshot()
-	r.now.Between = r.between
+	r.now.Between, r.now.CallKeys = r.between, r.w.callKeys
 }
 
 // between lets others in between two calls of a flush.
 func (r *redis) between(int32, int) error {
 	t := r.w.cur
-	r.w.park(r.w.now.Add(time.Duration(r.w.rnd.IntN(3000))*time.Microsecond), nil)
+	if !r.w.parked(r.w.now.Add(time.Duration(r.w.rnd.IntN(3000))*time.Microsecond), nil) {
+		return errDead
+	}
 	if t.proc.takeCut() {
 		return errors.New("the connection was cut between two calls")
 	}
 	return nil
 }
+
+var errDead = errors.New("the process was killed between two calls")
 
 // reached is the node that a process talks to.
 func (r *redis) reached(p *process) *store.Memory {
@@ -92,6 +96,9 @@ func (c client) Flush(ctx context.Context, f *store.Flush) (store.Result, error)
 	}
 	c.r.keep()
 	out, err := c.r.reached(c.p).Flush(ctx, f)
+	if errors.Is(err, errDead) {
+		panic(killed{})
+	}
 	w.pause()
 	if fate.after {
 		return store.Result{}, errAway

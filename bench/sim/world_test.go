@@ -22,10 +22,13 @@ type world struct {
 	group *group
 	redis *redis
 	procs []*process
-	input *input
+
+	ending bool // nothing starts any more
+	input  *input
 
 	flushEvery time.Duration
 	flushAt    int
+	callKeys   int // customers in one call of a flush; 0: as many as Redis gets
 }
 
 // task is one thread of a process, parked between two steps.
@@ -80,12 +83,18 @@ func (w *world) pause() { w.park(w.now, nil) }
 
 // park gives the step away until wake, or until ready.
 func (w *world) park(wake time.Time, ready func() bool) {
-	t := w.cur
-	t.wake, t.ready = wake, ready
-	if !t.yield(struct{}{}) {
+	if !w.parked(wake, ready) {
 		panic(killed{})
 	}
+}
+
+// parked is park for a place that must not be unwound; it answers false to a task that was killed there.
+func (w *world) parked(wake time.Time, ready func() bool) bool {
+	t := w.cur
+	t.wake, t.ready = wake, ready
+	lives := t.yield(struct{}{})
 	t.ready = nil
+	return lives
 }
 
 // never is later than every run ends.

@@ -235,6 +235,25 @@ func TestJudge_PanicOfOneRuleIsItsErrorAlone(t *testing.T) {
 	}
 }
 
+// The features are computed each after those that it reads: another order than the file's. Behind one that panics the others go on.
+func TestJudge_PanicOfOneFeatureIsThatFeaturesAlone(t *testing.T) {
+	s := compile(t, "features:\n- {name: a, expr: \"feature.d + 1\"}\n- {name: b, expr: \"count('2h')\"}\n- {name: c, expr: \"size(country)\"}\n- {name: d, expr: \"size(country) * 2\"}\n- {name: e, expr: amount}\n"+
+		"---\n"+condition("feature.b > 0"))
+	f := history{amount: "2", fields: map[string]string{"country": "DE"}}.frame(t, s)
+	f.Aggregates = nil // as if enrich had a bug
+	for range 2 {
+		var fact schemas.Fact
+		s.Judge(f, &fact)
+		got := ""
+		for _, x := range fact.Features {
+			got += x.Name + " " + schemas.Int128FromBytes(x.Value).Decimal() + "; "
+		}
+		if got != "a 5; c 2; d 4; e 2; " || fact.Rules[0].Note != "panic in a feature" {
+			t.Errorf("got %s%v", got, fact.Rules)
+		}
+	}
+}
+
 func TestJudge_HitExplainsItselfInWordsAndValues(t *testing.T) {
 	s := compile(t, `
 features: [{name: ratio, expr: "amount / prior.max('90d', amount)"}]

@@ -70,3 +70,21 @@ func beforeDate(t, date time.Time) bool {
 	y, m, d := t.Date()
 	return time.Date(y, m, d, 0, 0, 0, 0, time.UTC).Before(date)
 }
+
+// localNext is the start of the unit after the one that starts at start.
+func localNext(start int64, zone *time.Location, unit Unit) int64 {
+	y, m, d := time.UnixMilli(start).In(zone).Date()
+	switch unit {
+	case Day:
+		d++
+	case Week:
+		d += 7
+	case Month:
+		m++
+	case Quarter:
+		m += 3
+	case Year:
+		y++
+	}
+	return firstInstant(y, m, d, zone)
+}

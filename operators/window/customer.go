@@ -10,11 +10,16 @@ import (
 type Customer struct {
 	team, id string
 	header
-	rows
+	reservoir
 	dict    dictionary
 	held    []Held
 	shape   *Shape
 	journal *Journal // of the transaction that changed the customer; nil between transactions
+	store   storeState
+	windows *windows // of a Scratch's pool, where the customer is followed; see windows.c
+
+	knownBehind int64 // the largest of knownFrom, baseFrom and colFrom
+	gap         int   // dropped rows whose memory may still be held
 }
 
 // header is the part of a customer that a journal copies whole.
@@ -26,7 +31,10 @@ type header struct {
 	baseFrom  int64 // the same for the base currency's amounts
 	gone      int64 // newest time of a row that left; noTime: none did
 	left      []leftTime
-	colFrom   []int64 // the same as knownFrom, by column; replaced, never changed
+	colFrom   []int64  // the same as knownFrom, by column; replaced, never changed
+	seq       uint64   // of the next chunk that is sealed
+	fresh     int      // rows of the head that the store does not have
+	restated  []uint64 // ids of other rows of the head whose state the store does not have; replaced, never changed
 }
 
 // leftTime is what is kept for a since condition of the events that left the reservoir.
@@ -51,7 +59,8 @@ func New(team, id string, shape *Shape) *Customer {
 	for i := range c.colFrom {
 		c.colFrom[i] = noTime
 	}
-	c.width = p.stored
+	c.head.width = p.stored
+	c.derive()
 	return c
 }
 
@@ -80,7 +89,7 @@ func (c *Customer) Horizon() int64 {
 }
 
 // Len is the number of events held; some may be invisible already.
-func (c *Customer) Len() int { return c.n() }
+func (c *Customer) Len() int { return c.end() - c.begin() }
 
 // why says why a window that begins at from (exclusive) is not complete; empty if it is.
 func (c *Customer) why(from int64) string {
@@ -137,60 +146,88 @@ type Identity struct {
 	Origin    uint32
 }
 
+// derive works out what the header implies.
+func (c *Customer) derive() {
+	c.knownBehind = max(c.knownFrom, c.baseFrom)
+	for _, t := range c.colFrom {
+		c.knownBehind = max(c.knownBehind, t)
+	}
+}
+
 // Find returns the identity of the visible event with this id hash.
 func (c *Customer) Find(id uint64) (Identity, bool) {
-	i := c.find(id, c.Horizon())
-	if i < 0 {
+	pos := c.find(id)
+	if pos < 0 {
 		return Identity{}, false
 	}
-	r := &c.row[i]
+	r := c.rowAt(pos)
 	return Identity{Kind: r.kind(), Time: r.time, Amount: r.amount, HasAmount: r.flags&rowHasAmount != 0, Origin: r.origin}, true
 }
 
 // Place is where an event stands in its customer's history; it is valid until the customer's next change.
 type Place struct {
-	i int32
+	pos int
 }
 
 // Fold takes an accepted event in at its own time and returns its place for Measure. base says whether the event's amount is in the base
-// currency, counted whether its state counts; id is its IDHash, lsn its offset + 1. Times must be those that intake lets through
-// (1970 to 2200).
+// currency, counted whether its state counts; id is its IDHash, lsn its offset + 1.
 func (c *Customer) Fold(e *schemas.Event, id uint64, base, counted bool, lsn int64) Place {
-	x := row{time: e.Time, amount: e.Amount, id: id, origin: OriginHash(&e.Origin)}
-	set := func(b bool, f rowFlags) {
-		if b {
-			x.flags |= f
+	x := row{time: e.Time, amount: e.Amount, id: id, origin: OriginHash(&e.Origin), flags: rowFresh}
+	if e.HasAmount {
+		x.flags |= rowHasAmount
+		if base && e.Time > c.baseFrom {
+			x.flags |= rowHasBase
 		}
 	}
-	set(e.HasAmount, rowHasAmount)
-	set(base && e.HasAmount, rowHasBase)
-	set(counted, rowCounted)
-	set(e.Kind == schemas.KindTransaction, rowTransaction)
-	set(e.Side == schemas.SideOut, rowOut)
-	set(e.Side == schemas.SideIn, rowIn)
+	if counted {
+		x.flags |= rowCounted
+	}
+	if e.Kind == schemas.KindTransaction {
+		x.flags |= rowTransaction
+	}
+	switch e.Side {
+	case schemas.SideOut:
+		x.flags |= rowOut
+	case schemas.SideIn:
+		x.flags |= rowIn
+	}
 	c.changed(lsn)
 	c.watermark = max(c.watermark, e.Time)
-	i := c.insert(x)
-	text := c.text(i)
-	for k, col := range c.shape.Columns {
-		if j := c.shape.prog.text[k]; j >= 0 {
-			if v, ok := col.of(e); ok {
+	pos := c.insert(x)
+	b, i := c.locate(pos)
+	c.fillText(b.text(i), e)
+	b.row[i].bits = c.classify(b, i)
+	if b == &c.head {
+		if c.fresh++; c.journal != nil {
+			c.journal.add(undo{customer: c, kind: undoFold, place: pos})
+		}
+	}
+	if w := c.windows; w != nil && w.fits(c) {
+		w.insert(pos)
+	}
+	c.settle(pos)
+	c.raiseFloor()
+	return Place{pos: pos}
+}
+
+// fillText sets a row's columns to those of its event; what is not known as of the event's time stays absent.
+func (c *Customer) fillText(text []uint32, e *schemas.Event) {
+	for k := range c.shape.Columns {
+		if j := c.shape.prog.text[k]; j >= 0 && e.Time > c.colFrom[k] {
+			if v, ok := c.shape.Columns[k].of(e); ok {
 				text[j] = c.dict.id(v)
 			}
 		}
 	}
-	c.row[i].bits = c.classify(i)
-	c.journal.add(undo{customer: c, kind: undoFold, place: i})
-	c.raiseFloor()
-	return Place{i: int32(i)}
 }
 
 // raiseFloor moves the horizon where more than MaxEvents are visible.
 func (c *Customer) raiseFloor() {
-	if c.n() <= limits.Events {
+	over := c.end() - limits.Events
+	if over <= c.begin() {
 		return
 	}
-	if first := c.after(c.Horizon()); c.n()-first > limits.Events {
-		c.floor = c.row[c.n()-limits.Events-1].time
+	if first := c.after(c.Horizon()); over > first {
+		c.floor, c.store.whole = c.rowAt(over-1).time, true
 	}
 }

@@ -12,3 +12,6 @@ func SetLimits(l Limits) (restore func()) {
 
 // DefaultLimits are those of the product.
 func DefaultLimits() Limits { return limits }
+
+// Chunks is the number of sealed chunks.
+func (c *Customer) Chunks() int { return len(c.blocks) }

@@ -35,6 +35,7 @@ type history struct {
 	scratch window.Scratch
 	offset  int64
 	ids     int
+	store   storage
 	trail   []string // what was done, for a failure's message
 	asked   int
 }
@@ -42,13 +43,16 @@ type history struct {
 // smallLimits meet every border within a few hundred events.
 func smallLimits() window.Limits {
 	l := window.DefaultLimits()
-	l.Distinct, l.Scanned, l.Equal, l.Events = 12, 60, 25, 220
+	l.Distinct, l.Scanned, l.Equal, l.Events, l.Fan = 12, 60, 25, 220, 3
 	return l
 }
 
 func newHistory(t *testing.T, seed uint64) *history {
 	h := &history{t: t, r: rand.New(rand.NewPCG(seed, 1)), plans: map[int32]*plan{}, shapes: map[int32]*window.Shape{}}
 	h.unit = pick(h.r, 1000, hour)
+	l := smallLimits()
+	l.Chunk = pick(h.r, 8, 8, 40, 1024)
+	window.SetLimits(l)
 	p := h.plan(1)
 	h.c, h.m = window.New("team", "customer", h.shapes[1]), newModel(*p, smallLimits())
 	return h
@@ -227,6 +231,7 @@ func (h *history) fail(format string, args ...any) {
 // touch brings the customer to the configuration in force, as its owner does before it looks at it.
 func (h *history) touch() {
 	for _, v := range h.pending {
+		h.supply(start, 1)
 		h.c.Adopt(h.shapes[v])
 	}
 	h.pending = nil
@@ -374,25 +379,6 @@ func (h *history) sameHeld(got []window.Held, taken func(window.Held) bool) {
 	}
 }
 
-// store writes and reads the customer whole, as an eviction and a miss do.
-func (h *history) store() {
-	h.t.Helper()
-	h.note("store")
-	h.c.Trim()
-	b := h.c.Whole([]byte("before"))[len("before"):]
-	c, err := window.Decode(b, h.shape)
-	if err != nil {
-		h.fail("decode what was just encoded: %v", err)
-	}
-	if again := c.Whole(nil); !bytes.Equal(again, b) {
-		h.fail("encoded, decoded and encoded again:\n got %x\nwant %x", again, b)
-	}
-	if c.Team() != h.c.Team() || c.ID() != h.c.ID() || c.LSN() != h.c.LSN() || c.Version() != h.c.Version() || c.Len() != h.c.Len() {
-		h.fail("decoded header differs")
-	}
-	h.c = c
-}
-
 // adopt passes a control record.
 func (h *history) adopt() {
 	p := h.plan(int32(len(h.plans)) + 1)
@@ -420,8 +406,10 @@ func (h *history) step() {
 	case n < 83:
 		h.note("trim")
 		h.c.Trim()
+	case n < 86:
+		h.flush()
 	case n < 89:
-		h.store()
+		h.reload()
 	case n < 92:
 		if h.adopt(); h.r.IntN(2) == 0 {
 			h.touch()
@@ -437,9 +425,22 @@ func (h *history) step() {
 // supply gives the customer the chunks that it asks for.
 func (h *history) supply(at int64, id uint64) {
 	h.t.Helper()
-	for len(h.c.Missing(nil, at, id)) > 0 {
-		h.fail("chunks missing")
+	for range 1000 {
+		names := h.c.Missing(nil, at, id)
+		if len(names) == 0 {
+			return
+		}
+		for _, n := range names {
+			b, ok := h.store.chunks[n]
+			if !ok {
+				h.fail("chunk %v is asked for and not stored", n)
+			}
+			if err := h.c.Supply(n, bytes.Clone(b)); err != nil {
+				h.fail("%v", err)
+			}
+		}
 	}
+	h.fail("chunks are asked for without an end")
 }
 
 // answered counts how often each kind of aggregate had a value: a test whose windows are all absent shows nothing.

@@ -2,27 +2,129 @@ package window
 
 import (
 	"encoding/binary"
-	"errors"
-	"fmt"
 	"hash/crc32"
-	"math"
 	"slices"
 )
 
-// Format is the version byte of a stored customer. A reader takes this one and no other; golden files hold it.
+// Format is the version byte of a stored customer and its chunks. A reader takes this one and no other; golden files hold it.
 const Format = 2
+
+// The stored form of the head, in order; numbers of fixed width are big endian, varints LEB128 of the shortest form, signed ones zigzag:
+//
+//	header, headerSize bytes: lsn 8 · format 1 · version 4 · length of the value 4 · length of the frame 4 · watermark 8 · crc32c 4
+//	frame: team, id (length, bytes) · floor, knownFrom, baseFrom, gone (presence byte, varint) · colFrom: n times · since: n, per entry key
+//	8, time, blind · held: n, per entry id 8, append time, lsn, record · next seq · directory: n, per chunk seq, version, rows, time of the
+//	first − that of the last before, of the last − that of the first · crc32c 4
+//	segments, each: length, records, crc32c 4; in log order
+//
+// A record is a row or, with the top bit of its first byte set, a state that a row before it got:
+//
+//	row: flags 1 · time − that of the row before · amount, where it has one · id 8 · origin 4 · a text per column · state, where it has one
+//	state: 128 or, where it counts, 129 · id 8 · time · text
+//
+// A text is 0 where absent, 1 and (length, bytes) where it is new in the value, else 2 + its number, counted from 0 by first use. A
+// change appends a segment and overwrites the header; Whole has one segment, of the visible rows in (time, log) order: one state has one
+// such form. Sums, class bits and indexes are derived when it is read.
+//
+// A chunk: format 1 · seq, version · columns: n, per column field 1 and attribute (length, bytes) · rows: n, records · crc32c 4. It names
+// its columns, because it outlives configurations.
+const headerSize = 33
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// Whole appends the customer's whole stored form to b. Rows that the horizon hides should be trimmed before.
-func (c *Customer) Whole(b []byte) []byte {
+func checksum(b []byte, from int) []byte {
+	return binary.BigEndian.AppendUint32(b, crc32.Checksum(b[from:], castagnoli))
+}
+
+// header returns the fixed part for a value of this length.
+func (c *Customer) appendHeader(b []byte, length, frame int) []byte {
 	start := len(b)
 	b = binary.BigEndian.AppendUint64(b, uint64(c.lsn))
 	b = append(b, Format)
-	b = binary.AppendUvarint(b, uint64(c.shape.Version))
+	b = binary.BigEndian.AppendUint32(b, uint32(c.shape.Version))
+	b = binary.BigEndian.AppendUint32(b, uint32(length))
+	b = binary.BigEndian.AppendUint32(b, uint32(frame))
+	b = binary.BigEndian.AppendUint64(b, uint64(c.watermark))
+	return checksum(b, start)
+}
+
+// Whole appends the customer's whole head value to b. Between transactions only: it trims.
+func (c *Customer) Whole(b []byte) []byte {
+	c.Trim()
+	b, _ = c.whole(b)
+	return b
+}
+
+// coded is how far a value's texts and times have been written.
+type coded struct {
+	words   []uint32 // by dictionary id − 1: number of the text in the value, from 1; 0: not there
+	numbers uint32   // texts so far
+	last    int64    // time of the last row
+	frame   int      // length of the frame
+}
+
+func (c *Customer) whole(b []byte) ([]byte, coded) {
+	start := len(b)
+	b = append(b, make([]byte, headerSize)...)
+	b = c.appendFrame(b)
+	e := encoder{c: c, coded: coded{frame: len(b) - start - headerSize, words: make([]uint32, len(c.dict.ends))}}
+	for i := range c.head.row {
+		e.row(&c.head, i)
+	}
+	b = appendSegment(b, e.b)
+	c.appendHeader(b[start:start], len(b)-start, e.frame)
+	return b, e.coded
+}
+
+func appendSegment(b, records []byte) []byte {
+	start := len(b)
+	b = binary.AppendUvarint(b, uint64(len(records)))
+	return checksum(append(b, records...), start)
+}
+
+// delta is the change since the write that the store is known to have.
+func (c *Customer) delta() *Delta {
+	for len(c.store.words) < len(c.dict.ends) {
+		c.store.words = append(c.store.words, 0)
+	}
+	e := encoder{c: c, coded: c.store.coded}
+	first := c.head.n
+	for left := c.fresh; left > 0; {
+		if first--; c.head.row[first].flags&rowFresh != 0 {
+			left--
+		}
+	}
+	for i := first; i < c.head.n; i++ {
+		if c.head.row[i].flags&rowFresh != 0 {
+			e.row(&c.head, i)
+		}
+	}
+	for k, id := range c.restated {
+		if i := c.head.findAny(id); i >= 0 && !slices.Contains(c.restated[:k], id) {
+			e.state(&c.head, i)
+		}
+	}
+	c.store.coded = e.coded
+	d := &Delta{FromLSN: c.store.lsn, Length: c.store.length, Tail: appendSegment(nil, e.b)}
+	d.Header = c.appendHeader(nil, d.Length+len(d.Tail), c.store.frame)
+	return d
+}
+
+// findAny returns the index of the newest row with this id, or −1.
+func (b *block) findAny(id uint64) int {
+	for i := len(b.row) - 1; i >= 0; i-- {
+		if b.row[i].id == id {
+			return i
+		}
+	}
+	return -1
+}
+
+func (c *Customer) appendFrame(b []byte) []byte {
+	start := len(b)
 	b = appendText(b, c.team)
 	b = appendText(b, c.id)
-	for _, t := range []int64{c.watermark, c.floor, c.knownFrom, c.baseFrom, c.gone} {
+	for _, t := range [...]int64{c.floor, c.knownFrom, c.baseFrom, c.gone} {
 		b = appendTime(b, t)
 	}
 	b = binary.AppendUvarint(b, uint64(len(c.colFrom)))
@@ -40,107 +142,94 @@ func (c *Customer) Whole(b []byte) []byte {
 		b = binary.BigEndian.AppendUint64(b, h.ID)
 		b = binary.AppendVarint(b, h.Appended)
 		b = binary.AppendVarint(b, h.LSN)
-		b = appendText(b, string(h.Record))
+		b = binary.AppendUvarint(b, uint64(len(h.Record)))
+		b = append(b, h.Record...)
 	}
-	used, number := c.words()
-	b = binary.AppendUvarint(b, uint64(len(used)))
-	for _, v := range used {
-		b = appendText(b, c.dict.value(v))
-	}
-	b = binary.AppendUvarint(b, uint64(len(c.row)))
+	b = binary.AppendUvarint(b, c.seq)
+	b = binary.AppendUvarint(b, uint64(len(c.blocks)))
 	last := int64(0)
-	for i := range c.row {
-		r := &c.row[i]
-		b = binary.AppendVarint(b, r.time-last)
-		last = r.time
-		b = binary.AppendVarint(b, r.amount)
-		b = binary.BigEndian.AppendUint64(b, r.id)
-		b = binary.BigEndian.AppendUint32(b, r.origin)
-		b = append(b, byte(r.flags))
-		for _, v := range c.text(i) {
-			b = binary.AppendUvarint(b, uint64(number[v]))
-		}
+	for _, x := range c.blocks {
+		b = binary.AppendUvarint(b, x.seq)
+		b = binary.AppendUvarint(b, uint64(x.version))
+		b = binary.AppendUvarint(b, uint64(x.n))
+		b = binary.AppendVarint(b, x.first-last)
+		b = binary.AppendUvarint(b, uint64(x.last-x.first))
+		last = x.last
 	}
-	b = binary.AppendUvarint(b, uint64(len(c.stated)))
-	for _, s := range c.stated {
-		b = binary.BigEndian.AppendUint64(b, s.id)
-		b = binary.AppendVarint(b, s.at)
-		b = binary.AppendUvarint(b, uint64(number[s.text]))
-	}
-	return binary.BigEndian.AppendUint32(b, crc32.Checksum(b[start:], castagnoli))
+	return checksum(b, start)
 }
 
-// Decode reads a stored customer. shape must be that of the version in the header: shapes gives it, or nil, which is an error. The
-// result does not share memory with b. Fails with what is wrong on any other bytes.
-func Decode(b []byte, shapes func(version int32) *Shape) (*Customer, error) {
-	if len(b) < 13 {
-		return nil, fmt.Errorf("stored customer: %d bytes, too short", len(b))
-	}
-	body, sum := b[:len(b)-4], binary.BigEndian.Uint32(b[len(b)-4:])
-	if got := crc32.Checksum(body, castagnoli); got != sum {
-		return nil, fmt.Errorf("stored customer: checksum %08x, want %08x", got, sum)
-	}
-	if body[8] != Format {
-		return nil, fmt.Errorf("stored customer: format %d, this version reads %d", body[8], Format)
-	}
-	d := decoder{b: body[9:]}
-	version := int32(d.upto(math.MaxInt32))
-	shape := shapes(version)
-	if shape == nil {
-		return nil, fmt.Errorf("stored customer: folded under configuration %d, which is not known here", version)
-	}
-	c := &Customer{shape: shape}
-	p := shape.compile()
-	c.width = p.stored
-	c.lsn = int64(binary.BigEndian.Uint64(body))
-	c.team, c.id = d.text(), d.text()
-	c.watermark, c.floor, c.knownFrom, c.baseFrom, c.gone = d.time(), d.time(), d.time(), d.time(), d.time()
-	c.colFrom = make([]int64, d.length(1))
-	for i := range c.colFrom {
-		c.colFrom[i] = d.time()
-	}
-	c.left = make([]leftTime, d.length(10))
-	for i := range c.left {
-		c.left[i] = leftTime{key: d.uint64(), time: d.time(), blind: d.time()}
-	}
-	for range d.length(11) {
-		c.held = append(c.held, Held{ID: d.uint64(), Appended: d.varint(), LSN: d.varint(), Record: []byte(d.text())})
-	}
-	c.dict.values = make([]string, d.length(1))
-	for i := range c.dict.values {
-		c.dict.values[i] = d.text()
-	}
-	c.dict.reindex()
-	c.rows.row = make([]row, d.length(14+c.width))
-	c.texts = make([]uint32, len(c.rows.row)*c.width)
-	last := int64(0)
-	for i := range c.rows.row {
-		r := &c.rows.row[i]
-		last += d.varint()
-		r.time, r.amount, r.id, r.origin, r.flags = last, d.varint(), d.uint64(), d.uint32(), rowFlags(d.byte())
-		for j := range c.width {
-			c.text(i)[j] = uint32(d.upto(uint64(len(c.dict.values))))
-		}
-		if i > 0 && r.time < c.row[i-1].time {
-			d.fail("row %d out of order", i)
+// appendChunk appends a sealed chunk's bytes.
+func (c *Customer) appendChunk(b []byte, x *block) []byte {
+	start := len(b)
+	b = append(b, Format)
+	b = binary.AppendUvarint(b, x.seq)
+	b = binary.AppendUvarint(b, uint64(x.version))
+	b = binary.AppendUvarint(b, uint64(c.shape.prog.stored))
+	for k, col := range c.shape.Columns {
+		if c.shape.prog.text[k] >= 0 {
+			b = append(b, byte(col.Field))
+			b = appendText(b, col.Attr)
 		}
 	}
-	for range d.length(10) {
-		c.stated = append(c.stated, stated{id: d.uint64(), at: d.varint(), text: uint32(d.upto(uint64(len(c.dict.values))))})
+	b = binary.AppendUvarint(b, uint64(x.n))
+	e := encoder{c: c, coded: coded{words: make([]uint32, len(c.dict.ends))}}
+	for i := range x.rows() {
+		e.row(x, i)
 	}
-	if d.err == nil && len(d.b) > 0 {
-		d.fail("%d bytes behind the rows", len(d.b))
+	return checksum(append(b, e.b...), start)
+}
+
+// encoder writes records.
+type encoder struct {
+	c *Customer
+	b []byte
+	coded
+}
+
+func (e *encoder) row(x *block, i int) {
+	r := &x.row[i]
+	e.b = append(e.b, byte(r.flags&rowStored))
+	e.b = binary.AppendVarint(e.b, r.time-e.last)
+	e.last = r.time
+	if r.flags&rowHasAmount != 0 {
+		e.b = binary.AppendVarint(e.b, r.amount)
 	}
-	if d.err != nil {
-		return nil, fmt.Errorf("stored customer: %w", d.err)
+	e.b = binary.BigEndian.AppendUint64(e.b, r.id)
+	e.b = binary.BigEndian.AppendUint32(e.b, r.origin)
+	for _, v := range x.text(i) {
+		e.text(v)
 	}
-	if len(c.colFrom) != len(shape.Columns) || !slices.EqualFunc(c.left, p.since, func(l leftTime, s sinceUse) bool { return l.key == s.key }) {
-		return nil, fmt.Errorf("stored customer: its %d columns and %d since conditions are not those of configuration %d", len(c.colFrom), len(c.left), version)
+	if r.flags&rowStated != 0 {
+		k, _ := findStated(x.stated, r.id)
+		e.b = binary.AppendVarint(e.b, x.stated[k].at-r.time)
+		e.text(x.stated[k].text)
 	}
-	for i := range c.row {
-		c.row[i].bits = c.classify(i)
+}
+
+func (e *encoder) state(x *block, i int) {
+	r := &x.row[i]
+	k, _ := findStated(x.stated, r.id)
+	e.b = append(e.b, recordState|byte(r.flags&rowCounted/rowCounted))
+	e.b = binary.BigEndian.AppendUint64(e.b, r.id)
+	e.b = binary.AppendVarint(e.b, x.stated[k].at)
+	e.text(x.stated[k].text)
+}
+
+const recordState = 0x80
+
+func (e *encoder) text(v uint32) {
+	switch {
+	case v == 0:
+		e.b = append(e.b, 0)
+	case e.words[v-1] == 0:
+		e.numbers++
+		e.words[v-1] = e.numbers
+		e.b = append(e.b, 1)
+		e.b = appendText(e.b, e.c.dict.value(v))
+	default:
+		e.b = binary.AppendUvarint(e.b, uint64(e.words[v-1])+1)
 	}
-	return c, nil
 }
 
 func appendText(b []byte, s string) []byte {
@@ -152,105 +241,4 @@ func appendTime(b []byte, t int64) []byte {
 		return append(b, 0)
 	}
 	return binary.AppendVarint(append(b, 1), t)
-}
-
-// decoder reads on after an error and returns zeros; err is the first one.
-type decoder struct {
-	b   []byte
-	err error
-}
-
-var errShort = errors.New("too short")
-
-func (d *decoder) fail(format string, args ...any) {
-	if d.err == nil {
-		d.err = fmt.Errorf(format, args...)
-	}
-	d.b = nil
-}
-
-func (d *decoder) take(n int) []byte {
-	if d.err != nil || n > len(d.b) {
-		if d.err == nil {
-			d.err = errShort
-		}
-		d.b = nil
-		return nil
-	}
-	x := d.b[:n]
-	d.b = d.b[n:]
-	return x
-}
-
-func (d *decoder) byte() byte {
-	if x := d.take(1); x != nil {
-		return x[0]
-	}
-	return 0
-}
-
-func (d *decoder) uint64() uint64 {
-	if x := d.take(8); x != nil {
-		return binary.BigEndian.Uint64(x)
-	}
-	return 0
-}
-
-func (d *decoder) uint32() uint32 {
-	if x := d.take(4); x != nil {
-		return binary.BigEndian.Uint32(x)
-	}
-	return 0
-}
-
-func (d *decoder) uvarint() uint64 {
-	v, n := binary.Uvarint(d.b)
-	if n <= 0 || n > 1 && d.b[n-1] == 0 { // short, too long for 64 bits, or not of the shortest form
-		d.fail("bad number")
-		return 0
-	}
-	d.b = d.b[n:]
-	return v
-}
-
-func (d *decoder) upto(limit uint64) uint64 {
-	v := d.uvarint()
-	if v > limit {
-		d.fail("number %d beyond %d", v, limit)
-		return 0
-	}
-	return v
-}
-
-// varint is uvarint of the zigzag form.
-func (d *decoder) varint() int64 {
-	v := d.uvarint()
-	return int64(v>>1) ^ -int64(v&1)
-}
-
-// length reads a count of elements that take at least size bytes each, so that hostile bytes cannot ask for much memory.
-func (d *decoder) length(size int) int {
-	n := d.uvarint()
-	if n > uint64(len(d.b)/size) {
-		d.fail("%d elements in %d bytes", n, len(d.b))
-		return 0
-	}
-	return int(n)
-}
-
-func (d *decoder) text() string {
-	return string(d.take(int(d.upto(math.MaxInt32))))
-}
-
-func (d *decoder) time() int64 {
-	switch d.byte() {
-	case 0:
-		return noTime
-	case 1:
-		if t := d.varint(); t != noTime {
-			return t
-		}
-	}
-	d.fail("bad time")
-	return 0
 }

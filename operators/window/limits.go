@@ -11,6 +11,8 @@ const (
 // limitSet is the limits and the sizes of blocks; tests make them small, to meet borders often.
 type limitSet struct {
 	Distinct, Scanned, Equal, Events int
+	Chunk                            int // rows of a chunk when it is sealed; the head holds up to twice as many
+	Fan                              int // chunks that share one entry of supers
 }
 
-var limits = limitSet{Distinct: MaxDistinct, Scanned: MaxScanned, Equal: MaxEqual, Events: MaxEvents}
+var limits = limitSet{Distinct: MaxDistinct, Scanned: MaxScanned, Equal: MaxEqual, Events: MaxEvents, Chunk: 1024, Fan: 64}

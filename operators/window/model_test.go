@@ -218,13 +218,19 @@ func (m *model) horizon() *int64 {
 // accept takes the event in and returns its log position.
 func (m *model) accept(e schemas.Event, base, counted bool) int {
 	e.Attributes = slices.Clone(e.Attributes)
-	m.events = append(m.events, seen{e: e, base: base, counted: counted})
+	x := seen{e: e, base: base && (m.base == nil || e.Time > *m.base), counted: counted}
+	for c, from := range m.cols {
+		if from != nil && e.Time <= *from {
+			x.lost = append(x.lost, c)
+		}
+	}
+	m.events = append(m.events, x)
 	if m.wm == nil || e.Time > *m.wm {
 		m.wm = &e.Time
 	}
 	var times []int64
-	for _, x := range m.events {
-		if m.visible(&x) {
+	for i := range m.events {
+		if x := &m.events[i]; m.visible(x) {
 			times = append(times, x.e.Time)
 		}
 	}
@@ -237,6 +243,7 @@ func (m *model) accept(e schemas.Event, base, counted bool) int {
 func (m *model) visible(x *seen) bool { return !x.left && x.e.Time > *m.horizon() }
 
 func (m *model) adopt(p plan) {
+	rebased := p.base != m.plan.base
 	if m.wm != nil {
 		for i := range m.events {
 			x := &m.events[i]
@@ -245,7 +252,7 @@ func (m *model) adopt(p plan) {
 		if p.retention != m.plan.retention {
 			m.known = later(m.known, *m.wm-min(p.retention, m.plan.retention))
 		}
-		if p.base != m.plan.base {
+		if rebased {
 			m.base = m.wm
 			for i := range m.events {
 				m.events[i].base = false
@@ -258,15 +265,19 @@ func (m *model) adopt(p plan) {
 		if !had && c != (window.Column{Field: schemas.FieldDirection}) {
 			from = m.wm
 			for i := range m.events {
-				if x := &m.events[i]; x.stated == nil || c.Field != schemas.FieldState || c.Attr != "" {
-					x.lost = append(slices.Clip(x.lost), c)
-				}
+				x := &m.events[i]
+				x.lost = append(slices.Clip(x.lost), c)
 			}
 		}
 		cols[c] = from
 	}
 	for name, f := range p.sinceNames() {
 		b, had := m.blind[name]
+		for i := range m.events {
+			if x := &m.events[i]; x.left && rebased && f != window.All {
+				x.unseen = append(slices.Clip(x.unseen), name)
+			}
+		}
 		for i := range m.events {
 			if x := &m.events[i]; x.left && !had {
 				b = later(b, x.e.Time)
@@ -309,7 +320,6 @@ func (m *model) setState(id string, side schemas.Side, at int64, state string, c
 	}
 	x.stated, x.counted = &at, counted
 	x.e.SetText(schemas.FieldState, state)
-	x.lost = slices.DeleteFunc(slices.Clone(x.lost), func(c window.Column) bool { return c == window.Column{Field: schemas.FieldState} })
 	return window.StateApplied
 }
 

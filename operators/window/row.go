@@ -1,8 +1,6 @@
 package window
 
 import (
-	"slices"
-	"sort"
 	"sync"
 
 	"github.com/streamgauge/streamgauge/schemas"
@@ -28,6 +26,9 @@ const (
 	rowOut
 	rowIn
 	rowStated // a stateChange has given it another state than it came with: there is a stated entry
+	rowFresh  // of a row of the head: the store does not have it
+
+	rowStored = rowFresh - 1 // what is stored
 )
 
 func (r *row) kind() schemas.Kind {
@@ -55,70 +56,17 @@ func (r *row) meets(filter int) bool {
 	return r.bits>>uint(filter)&1 != 0
 }
 
-// rows is the retained events in (time, log) order.
-type rows struct {
-	row    []row
-	texts  []uint32 // dictionary ids, 0 absent; width for each row
-	width  int
-	stated []stated // by id
-}
-
-// stated is the state that a stateChange gave an event.
-type stated struct {
-	id   uint64
-	at   int64
-	text uint32 // dictionary id
-}
-
-func (r *rows) n() int { return len(r.row) }
-
-// text returns the stored columns of row i.
-func (r *rows) text(i int) []uint32 { return r.texts[i*r.width : (i+1)*r.width] }
-
-// after returns the index of the first row with time > t.
-func (r *rows) after(t int64) int {
-	n := len(r.row)
-	if n == 0 || r.row[n-1].time <= t { // in-order traffic
-		return n
-	}
-	return sort.Search(n, func(i int) bool { return r.row[i].time > t })
-}
-
-// insert puts x behind all rows of its time or earlier and returns its index; its columns are absent.
-func (r *rows) insert(x row) int {
-	i := r.after(x.time)
-	r.row = slices.Insert(r.row, i, x)
-	r.texts = slices.Insert(r.texts, i*r.width, make([]uint32, r.width)...)
-	return i
-}
-
-// remove takes row i out again: the undo of insert.
-func (r *rows) remove(i int) {
-	r.row = slices.Delete(r.row, i, i+1)
-	r.texts = slices.Delete(r.texts, i*r.width, (i+1)*r.width)
-}
-
-// find returns the index of the newest row with this id and a time > horizon, or −1.
-func (r *rows) find(id uint64, horizon int64) int {
-	for i := len(r.row) - 1; i >= 0 && r.row[i].time > horizon; i-- {
-		if r.row[i].id == id {
-			return i
-		}
-	}
-	return -1
-}
-
 // pasts keeps what filters read out of the garbage collector's way: a call through a function value moves it to the heap.
 var pasts = sync.Pool{New: func() any { return new(schemas.Past) }}
 
-// classify decides the class bits of row i.
-func (c *Customer) classify(i int) (bits uint64) {
+// classify decides the class bits of row i of b.
+func (c *Customer) classify(b *block, i int) (bits uint64) {
 	if len(c.shape.Filters) == 0 {
 		return 0
 	}
 	p := pasts.Get().(*schemas.Past)
 	defer pasts.Put(p)
-	c.past(i, p)
+	c.past(b, i, p)
 	for f := range c.shape.Filters {
 		if c.shape.Filters[f].Match(p) {
 			bits |= 1 << f
@@ -127,15 +75,15 @@ func (c *Customer) classify(i int) (bits uint64) {
 	return bits
 }
 
-// past fills p from row i; p shares the dictionary's texts.
-func (c *Customer) past(i int, p *schemas.Past) {
-	r := &c.row[i]
+// past fills p from row i of b; p shares the dictionary's texts.
+func (c *Customer) past(b *block, i int, p *schemas.Past) {
+	r := &b.row[i]
 	attrs := p.Attributes[:0]
 	*p = schemas.Past{Time: r.time, Amount: r.amount, HasAmount: r.flags&rowHasBase != 0, Counted: r.flags&rowCounted != 0, Kind: r.kind()}
 	if s := r.side(); s != schemas.SideNone {
 		p.Set(schemas.FieldDirection, s.String())
 	}
-	text := c.text(i)
+	text := b.text(i)
 	for k, col := range c.shape.Columns {
 		j := c.shape.prog.text[k]
 		if j < 0 || text[j] == 0 {

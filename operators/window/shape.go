@@ -128,16 +128,67 @@ const (
 // program is what Measure needs of a Shape, worked out once.
 type program struct {
 	zone   *time.Location
-	text   []int // by column: index among the stored columns, or −1 for the direction, which is a flag of the row
+	text   []int // by column: index among the stored columns, or direction
 	stored int   // columns that rows store
+	state  int   // index among the stored columns of the state, or noColumn
+	prior  bool  // some sums or dists are without the current event
 	since  []sinceUse
-	slots  []int // by aggregate: index into since, for Since
+	series []series
+	dists  []series   // of which different values are counted
+	spans  []spanPlan // by span
+	slow   []slowGroup
+	daily  []dailyGroup
+	sinces []sinceOut
 }
 
 // sinceUse is one distinct condition of since(…).
 type sinceUse struct {
 	key    uint64
 	filter int
+	series int
+}
+
+// series is the events that meet a filter and have a column.
+type series struct {
+	filter int
+	col    int // stored column, direction or noColumn
+}
+
+// spanPlan is what is measured of one span without looking at its events one by one.
+type spanPlan struct {
+	sums   [2][]group // of all events; without the current one
+	dists  [2][]distOut
+	series []int // that the sums read
+	counts []int // that the dists read
+	idle   bool  // neither
+}
+
+// group is the aggregates over one series of a span, each a slot or −1.
+type group struct {
+	series                                      int
+	count, sum, avg, min, max, dev, first, last int // of the amount
+	firstText, lastText                         int // of the series' column
+	column                                      int // of the shape, for firstText and lastText
+}
+
+type distOut struct{ dist, slot int }
+
+type sinceOut struct{ use, slot int }
+
+// slowGroup is aggregates for which the events of the window are looked at: equalities, scans, and distinct of a delayed window.
+type slowGroup struct {
+	like  Aggregate // span, prior, filter, equal and scan are those of all of them
+	equal []int     // stored columns
+	slots []int
+	texts bool // different values are counted
+}
+
+// dailyGroup is the aggregates over the same days' totals.
+type dailyGroup struct {
+	like   Aggregate
+	slots  []int
+	slow   bool // with an equality or a scan
+	series int
 }
 
 // compile works the shape out at its first use; it panics on indexes that point nowhere.
@@ -148,30 +199,143 @@ func (s *Shape) compile() *program {
 
 func (s *Shape) newProgram() *program {
 	s.check()
-	p := &program{zone: s.Zone, slots: make([]int, len(s.Aggregates))}
+	p := &program{zone: s.Zone, spans: make([]spanPlan, len(s.Spans)), state: noColumn}
 	if p.zone == nil {
 		p.zone = time.UTC
 	}
 	for _, c := range s.Columns {
 		if c.Attr == "" && c.Field == schemas.FieldDirection {
-			p.text = append(p.text, -1)
+			p.text = append(p.text, direction)
 			continue
+		}
+		if c.Attr == "" && c.Field == schemas.FieldState {
+			p.state = p.stored
 		}
 		p.text = append(p.text, p.stored)
 		p.stored++
 	}
 	for _, a := range s.Aggregates {
 		if a.Func == Since && !slices.ContainsFunc(p.since, func(u sinceUse) bool { return u.key == s.key(a.Filter) }) {
-			p.since = append(p.since, sinceUse{s.key(a.Filter), a.Filter})
+			p.since = append(p.since, sinceUse{s.key(a.Filter), a.Filter, place(&p.series, series{a.Filter, noColumn})})
 		}
 	}
 	slices.SortFunc(p.since, func(a, b sinceUse) int { return cmp.Compare(a.key, b.key) })
-	for slot, a := range s.Aggregates {
-		if a.Func == Since {
-			p.slots[slot] = slices.IndexFunc(p.since, func(u sinceUse) bool { return u.key == s.key(a.Filter) })
+	for slot := range s.Aggregates {
+		p.plan(s, slot)
+	}
+	for k := range p.spans {
+		x := &p.spans[k]
+		p.prior = p.prior || len(x.sums[1])+len(x.dists[1]) > 0
+		for h := range 2 {
+			for _, g := range x.sums[h] {
+				place(&x.series, g.series)
+			}
+			for _, d := range x.dists[h] {
+				place(&x.counts, d.dist)
+			}
 		}
+		x.idle = len(x.series)+len(x.counts) == 0
 	}
 	return p
+}
+
+// place is the index of x in all, where it is put if it is new.
+func place[T comparable](all *[]T, x T) int {
+	if i := slices.Index(*all, x); i >= 0 {
+		return i
+	}
+	*all = append(*all, x)
+	return len(*all) - 1
+}
+
+// plan decides how an aggregate is measured.
+func (p *program) plan(s *Shape, slot int) {
+	a := &s.Aggregates[slot]
+	one := len(a.Equal) > 0 || a.Scan != NoScan
+	switch {
+	case a.Func == Since:
+		p.sinces = append(p.sinces, sinceOut{slices.IndexFunc(p.since, func(u sinceUse) bool { return u.key == s.key(a.Filter) }), slot})
+	case a.Func >= DailyMean:
+		p.planDaily(a, slot, one)
+	case one || a.Func == Distinct && s.Spans[a.Span].Delay > 0:
+		p.planSlow(a, slot)
+	case a.Func == Distinct:
+		d := place(&p.dists, series{a.Filter, p.text[a.Field]})
+		out := &p.spans[a.Span].dists[half(a.Prior)]
+		*out = append(*out, distOut{d, slot})
+	default:
+		p.planSum(a, slot)
+	}
+}
+
+func half(prior bool) int {
+	if prior {
+		return 1
+	}
+	return 0
+}
+
+func (p *program) planSum(a *Aggregate, slot int) {
+	x := series{a.Filter, noColumn}
+	if a.Field >= 0 {
+		x.col = p.text[a.Field]
+	}
+	n := place(&p.series, x)
+	groups := &p.spans[a.Span].sums[half(a.Prior)]
+	for i := range *groups {
+		if g := &(*groups)[i]; g.series == n && g.take(a, slot) {
+			return
+		}
+	}
+	g := group{n, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, a.Field}
+	g.take(a, slot)
+	*groups = append(*groups, g)
+}
+
+// take gives the aggregate its place in the group, and reports false where another one has it.
+func (g *group) take(a *Aggregate, slot int) bool {
+	at := [...]*int{Count: &g.count, Sum: &g.sum, Avg: &g.avg, Min: &g.min, Max: &g.max, Stddev: &g.dev, First: &g.first, Last: &g.last}[a.Func]
+	if a.Field >= 0 {
+		at = &g.firstText
+		if a.Func == Last {
+			at = &g.lastText
+		}
+	}
+	if *at >= 0 {
+		return false
+	}
+	*at = slot
+	return true
+}
+
+func (p *program) planSlow(a *Aggregate, slot int) {
+	for i := range p.slow {
+		b := &p.slow[i].like
+		if b.Span == a.Span && b.Prior == a.Prior && b.Filter == a.Filter && b.Scan == a.Scan && b.Field == a.Field && slices.Equal(b.Equal, a.Equal) {
+			p.slow[i].slots = append(p.slow[i].slots, slot)
+			p.slow[i].texts = p.slow[i].texts || a.Func == Distinct
+			return
+		}
+	}
+	p.slow = append(p.slow, slowGroup{like: *a, equal: p.columns(a.Equal), slots: []int{slot}, texts: a.Func == Distinct})
+}
+
+func (p *program) columns(of []int) (out []int) {
+	for _, c := range of {
+		out = append(out, p.text[c])
+	}
+	return out
+}
+
+func (p *program) planDaily(a *Aggregate, slot int, slow bool) {
+	for i := range p.daily {
+		b := &p.daily[i].like
+		if b.Span == a.Span && b.Prior == a.Prior && b.Filter == a.Filter && b.Scan == a.Scan && b.Field == a.Field && slices.Equal(b.Equal, a.Equal) {
+			p.daily[i].slots = append(p.daily[i].slots, slot)
+			return
+		}
+	}
+	p.daily = append(p.daily, dailyGroup{like: *a, slots: []int{slot}, slow: slow, series: place(&p.series, series{a.Filter, noColumn})})
 }
 
 func (s *Shape) key(filter int) uint64 {

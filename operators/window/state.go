@@ -25,80 +25,93 @@ func (r StateResult) String() string {
 // log; the state that an event came with has the event's time. counted says whether the state counts; lsn is the change's offset + 1.
 // Afterwards everything is as if the event had come with the state.
 func (c *Customer) SetState(id uint64, at int64, state string, counted bool, lsn int64) StateResult {
-	i := c.find(id, c.Horizon())
-	if i < 0 {
+	pos := c.find(id)
+	if pos < 0 {
 		return StateUnknown
 	}
-	r := &c.row[i]
-	since, old := r.time, uint32(0)
-	k, known := c.findStated(id)
+	b, i := c.locate(pos)
+	since, old := b.row[i].time, uint32(0)
+	k, known := findStated(b.stated, id)
 	if known {
-		since, old = c.stated[k].at, c.stated[k].text
+		since, old = b.stated[k].at, b.stated[k].text
 	}
-	if at < since {
+	switch {
+	case at < since:
 		return StateSuperseded
-	}
-	if at == since && old != 0 && c.dict.value(old) == state {
+	case at == since && old != 0 && c.dict.value(old) == state:
 		return StateRepeated
 	}
 	c.changed(lsn)
-	u := &stateUndo{row: *r, column: c.stateColumn(), stated: c.stated}
-	if u.column >= 0 {
-		u.text = c.text(i)[u.column]
+	c.gen++
+	if b != &c.head {
+		b = c.edit(c.blockAt(pos))
+	} else if c.journal != nil {
+		c.journal.add(undo{customer: c, kind: undoState, place: pos, state: &stateUndo{b.row[i], slices.Clone(b.text(i)), b.stated}})
 	}
-	c.journal.add(undo{customer: c, kind: undoState, place: i, state: u})
-	word := c.dict.id(state)
-	c.stated = slices.Clone(c.stated)
-	if !known {
-		c.stated = slices.Insert(c.stated, k, stated{})
+	entry := stated{id: id, at: at, text: c.dict.id(state)}
+	if b.stated = slices.Clone(b.stated); known {
+		b.stated[k] = entry
+	} else {
+		b.stated = slices.Insert(b.stated, k, entry)
 	}
-	c.stated[k] = stated{id: id, at: at, text: word}
+	c.restate(b, i, &entry, counted)
+	if b == &c.head && b.row[i].flags&rowFresh == 0 {
+		c.restated = append(slices.Clip(c.restated), id)
+	}
+	c.settle(pos)
+	return StateApplied
+}
+
+// restate gives row i of b the state of an entry.
+func (c *Customer) restate(b *block, i int, s *stated, counted bool) {
+	r := &b.row[i]
 	r.flags = r.flags&^rowCounted | rowStated
 	if counted {
 		r.flags |= rowCounted
 	}
-	if u.column >= 0 {
-		c.text(i)[u.column] = word
+	for k, col := range c.shape.Columns {
+		if col == (Column{Field: schemas.FieldState}) && r.time > c.colFrom[k] {
+			b.text(i)[c.shape.prog.state] = s.text
+		}
 	}
-	r.bits = c.classify(i)
-	return StateApplied
-}
-
-func (r *rows) findStated(id uint64) (int, bool) {
-	return slices.BinarySearchFunc(r.stated, id, func(s stated, id uint64) int { return cmp.Compare(s.id, id) })
-}
-
-// statedAt is the id's entry, or nil.
-func (r *rows) statedAt(id uint64) *stated {
-	if k, ok := r.findStated(id); ok {
-		return &r.stated[k]
+	r.bits = c.classify(b, i)
+	if b == &c.head {
+		b.valid = min(b.valid, i/miniRows)
+	} else {
+		b.valid = 0
 	}
-	return nil
 }
 
-// stateUndo is a row as it was before SetState.
+// stated is the state that a stateChange gave an event.
+type stated struct {
+	id   uint64
+	at   int64
+	text uint32 // dictionary id
+}
+
+func findStated(all []stated, id uint64) (int, bool) {
+	return slices.BinarySearchFunc(all, id, func(s stated, id uint64) int { return cmp.Compare(s.id, id) })
+}
+
+// mergeStated is both, by id.
+func mergeStated(a, b []stated) []stated {
+	out := append(slices.Clone(a), b...)
+	slices.SortFunc(out, func(x, y stated) int { return cmp.Compare(x.id, y.id) })
+	return out
+}
+
+// stateUndo is a row of the head as it was before SetState.
 type stateUndo struct {
 	row    row
-	column int
-	text   uint32
+	text   []uint32
 	stated []stated
 }
 
-func (c *Customer) undoState(i int, u *stateUndo) {
-	c.row[i], c.stated = u.row, u.stated
-	if u.column >= 0 {
-		c.text(i)[u.column] = u.text
-	}
-}
-
-// stateColumn is the stored column that holds the state, or −1.
-func (c *Customer) stateColumn() int {
-	for k, col := range c.shape.Columns {
-		if col.Attr == "" && col.Field == schemas.FieldState {
-			return c.shape.prog.text[k]
-		}
-	}
-	return -1
+func (c *Customer) undoState(pos int, u *stateUndo) {
+	b, i := c.locate(pos)
+	b.row[i], b.stated = u.row, u.stated
+	copy(b.text(i), u.text)
+	b.valid = min(b.valid, i/miniRows)
 }
 
 // Held is a stateChange that came before its event.
@@ -121,6 +134,7 @@ func (c *Customer) Hold(h Held) bool {
 		return false
 	}
 	c.changed(h.LSN)
+	c.store.whole = true
 	c.held = append(slices.Clip(c.held), h) // a journal may share the old ones
 	return true
 }
@@ -154,7 +168,7 @@ func (c *Customer) takeHeld(lsn int64, take func(*Held) bool) (out []Held) {
 	}
 	if len(out) > 0 {
 		c.changed(lsn)
-		c.held = rest
+		c.held, c.store.whole = rest, true
 	}
 	return out
 }

@@ -202,6 +202,8 @@ func (s *sim) takeReply(l *lane) {
 			l.held[k].whole = true
 		}
 		l.flight = nil
+	case answerLost:
+		s.restart(l, "keys are lost")
 	case answerChain, answerNone:
 		s.failed(l)
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
@@ -15,9 +16,15 @@ const steps = 600
 
 // Runs of a sound form, and seeds at most until an ablation is found, where STREAMGAUGE_TEST_MODEL_RUNS does not say otherwise.
 const (
-	fewRuns = 1500
-	within  = 6000
+	fewRuns = 1000
+	within  = 20000
 )
+
+// TestMain makes the collector rare: a run leaves a few hundred kilobytes of garbage and holds almost nothing.
+func TestMain(m *testing.M) {
+	debug.SetGCPercent(1500)
+	os.Exit(m.Run())
+}
 
 // many is the number of runs that make test-model asks for, 0 for a short test.
 func many(t *testing.T) int {
@@ -110,6 +117,9 @@ func TestModel_SoundFormsHoldUnderEveryFault(t *testing.T) {
 	runs := many(t)
 	if runs == 0 {
 		runs = fewRuns
+		if raceDetector { // ten times as slow, and one goroutine has no races
+			runs /= 5
+		}
 	}
 	for _, v := range slices.Concat(sound, harmless) {
 		t.Run(v.name, func(t *testing.T) {
@@ -130,13 +140,15 @@ func (a *stats) check(t *testing.T, runs int, v variant) {
 		what       string
 		got, every int // once in so many runs at least
 	}{
-		{"committed records", a.committed, 1},
+		{"twenties of committed records", a.committed / 20, 1},
 		{"confirmed flushes", a.flushes, 1},
 		{"aborted transactions", a.aborts, 1},
 		{"failovers that lose writes", a.lostWrites, 5},
 		{"wiped stores", a.wipes, 20},
 		{"rebuilt partitions", a.rebuilds, 5},
 		{"takeovers of unstable offsets", a.takeovers, 20},
+		{"moves that lose keys", a.moves, 5},
+		{"steps of emptying", a.resets, 5},
 		{"flushes that find another's prefix", a.adopted, 20},
 	} {
 		if c.got*c.every < runs {
@@ -153,7 +165,10 @@ func TestModel_EveryGuardTakenAwayIsFound(t *testing.T) {
 	for _, v := range ablations {
 		t.Run(v.name, func(t *testing.T) {
 			t.Parallel()
-			got := try(v, 0, max(within, runs), runs > 0)
+			got := try(v, 0, runs, true)
+			if got.violating == 0 {
+				got = try(v, 0, within, false)
+			}
 			t.Log(got)
 			if got.violating == 0 {
 				t.Fatalf("%d runs, and nothing breaks without this guard", got.runs)
@@ -184,7 +199,7 @@ func TestShrink_KeepsWhatBreaksAndLittleElse(t *testing.T) {
 	if again == nil || again.breach != whole.breach {
 		t.Fatalf("the run breaks with %v, its minimal one with %v", whole, again)
 	}
-	if len(short) > 20 {
-		t.Errorf("an aborted transaction that is not undone takes %d steps to show", len(short))
+	if len(short) > 40 {
+		t.Errorf("an aborted transaction that is not undone takes %d of %d steps to show", len(short), steps)
 	}
 }

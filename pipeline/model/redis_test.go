@@ -37,7 +37,31 @@ func (c *stored) find(n name) []row {
 type content struct {
 	marker    marker
 	fid, fc   int // chain token: the flush that wrote last, and how many of its calls are in
+	keys      int // that the scripts have made and not deleted; kept in the marker's hash, by every call
 	customers [customers]*stored
+	damaged   bool // keys have vanished one by one; the model knows, nobody else
+}
+
+// count is how many keys there are, as COUNTKEYSINSLOT or DBSIZE tells.
+func (c *content) count() int {
+	n := 0
+	for _, at := range c.customers {
+		n += at.count()
+	}
+	return n
+}
+
+// lost reports whether keys have vanished. It stays so until the partition is emptied: the scripts count what they make and delete.
+func (c *content) lost() bool { return c.keys != c.count() }
+
+func (c *stored) count() int {
+	if c == nil {
+		return 0
+	}
+	if c.head == nil {
+		return len(c.chunks)
+	}
+	return 1 + len(c.chunks)
 }
 
 // server is one Redis process. Its writes reach its replica in order, some time later.
@@ -96,6 +120,7 @@ const (
 	answerBase  answer = "BASE"  // the stored marker is another
 	answerChain answer = "CHAIN" // the call before it is not the last that came
 	answerFull  answer = "FULL"  // a delta does not fit what is stored
+	answerLost  answer = "LOST"  // there are not the keys that there should be
 	answerNone  answer = "no answer"
 )
 
@@ -115,6 +140,8 @@ func (s *sim) run(c *call) reply {
 		return s.unlink(c)
 	}
 	switch {
+	case !ru.flushUncounted && ru.count < countJoining && k.lost():
+		return reply{answer: answerLost}
 	case !ru.noBase && k.marker != c.base:
 		return reply{answer: answerBase, now: k.marker}
 	case !ru.noChain && c.idx > 0 && (k.fid != c.fid || k.fc != c.idx):
@@ -133,7 +160,9 @@ func (s *sim) run(c *call) reply {
 	for i := range c.entries {
 		e := &c.entries[i]
 		if !s.behind(&k, e) && (!ru.fullMoves || !slices.Contains(full, e.customer)) {
-			k.customers[e.customer] = e.onto(k.customers[e.customer], ru)
+			before := k.customers[e.customer]
+			k.customers[e.customer] = e.onto(before, ru)
+			k.keys += k.customers[e.customer].count() - before.count()
 		}
 	}
 	k.fid, k.fc = c.fid, c.idx+1
@@ -210,9 +239,53 @@ func (s *sim) unlink(c *call) reply {
 	k := c.on.now
 	for i := range c.entries {
 		e := &c.entries[i]
-		k.customers[e.customer] = e.onto(k.customers[e.customer], s.rules)
+		before := k.customers[e.customer]
+		k.customers[e.customer] = e.onto(before, s.rules)
+		k.keys += k.customers[e.customer].count() - before.count()
 	}
 	c.on.write(k)
 	s.checkStore(c)
 	return reply{answer: answerOK}
+}
+
+// reset takes one step of emptying a partition whose keys are not all there: the marker first, so that nobody believes the rest. Every
+// step takes the chain token away too, or a flush would go on behind it.
+func (s *sim) reset(l *lane) {
+	k := l.on.now
+	s.stats.resets++
+	s.say("lane %d: keys are lost: %d of %d, marker %d", l.ordinal, k.count(), k.keys, k.marker.offset)
+	if !k.marker.set {
+		if n := slices.IndexFunc(k.customers[:], func(at *stored) bool { return at != nil }); n >= 0 {
+			k.customers[n] = nil
+		}
+	}
+	k.marker, k.fid, k.fc, k.keys = marker{}, 0, 0, 0
+	k.damaged = k.count() > 0
+	l.on.write(k)
+}
+
+// move takes the partition to another server key by key, and that one fails over in the middle: some keys arrive, some are nowhere.
+func (s *sim) move() {
+	if s.rng.n(4) > 0 {
+		return
+	}
+	k := s.redis.now
+	n := s.rng.n(customers)
+	switch at := k.customers[n]; {
+	case s.rng.n(4) == 0:
+		k.marker, k.fid, k.fc, k.keys = marker{}, 0, 0, 0
+	case at == nil:
+		return
+	case s.rng.n(2) == 0 && len(at.chunks) > 0:
+		k.customers[n] = &stored{head: at.head, chunks: slices.Delete(slices.Clone(at.chunks), 0, 1)}
+	default:
+		k.customers[n] = nil
+	}
+	k.damaged = true
+	if s.old != nil {
+		s.old.dead = true
+	}
+	s.redis.dead, s.old, s.redis = true, nil, newServer(k)
+	s.stats.moves++
+	s.say("the slot is moved, not all of it arrives: marker %d, %d keys of %d", k.marker.offset, k.count(), k.keys)
 }

@@ -36,7 +36,18 @@ type sim struct {
 
 // stats says that a run has met what it is for.
 type stats struct {
-	committed, flushes, aborts, failovers, lostWrites, wipes, rebuilds, takeovers, misnamed, full, missing, adopted, orphans int
+	committed             int // records
+	flushes               int // confirmed
+	aborts                int
+	failovers, lostWrites int // all, and those that lose something
+	wipes                 int
+	rebuilds              int
+	takeovers, misnamed   int // fences of the last committer, and those that did not make the offsets stable
+	full                  int // answers
+	missing               int // chunks
+	adopted               int // flushes that find another's prefix
+	orphans               int // chunks that no head names, seen with a write
+	moves, resets         int // key by key, and steps of emptying
 }
 
 func (a *stats) add(b *stats) {
@@ -53,6 +64,8 @@ func (a *stats) add(b *stats) {
 	a.missing += b.missing
 	a.adopted += b.adopted
 	a.orphans += b.orphans
+	a.moves += b.moves
+	a.resets += b.resets
 }
 
 func newSim(ru *rules) *sim {
@@ -109,9 +122,10 @@ var happenings = [...]struct {
 	{2, func(s *sim) { s.timeout(s.rng.n(ordinals)) }},
 	{16, (*sim).completeAll},
 	{3, (*sim).endLate},
-	{5, (*sim).deliverSlow},
+	{7, (*sim).deliverSlow},
 	{30, func(s *sim) { s.deliver(false) }},
-	{104, func(s *sim) { s.act(s.pick()) }},
+	{1, (*sim).move},
+	{101, func(s *sim) { s.act(s.pick()) }},
 }
 
 func (s *sim) step() {
@@ -146,9 +160,19 @@ func (s *sim) demote() {
 }
 
 func (s *sim) rebalance() {
+	s.stall(s.lanes[s.kafka.owner])
 	s.kafka.owner = s.rng.n(ordinals)
 	s.kafka.generation++
 	s.say("rebalance: generation %d, owner %d", s.kafka.generation, s.kafka.owner)
+}
+
+// stall holds back what a lane has on the way to the store: what took its place from it may have cut it off there too.
+func (s *sim) stall(l *lane) {
+	if s.rng.n(2) == 0 {
+		for _, c := range s.net {
+			c.slow = c.slow || c.lane == l
+		}
+	}
 }
 
 func (s *sim) completeAll() {
@@ -208,6 +232,7 @@ func (s *sim) failover() {
 // replace starts an ordinal anew: the old incarnation is dead, or stands still for a while and does not know.
 func (s *sim) replace(i int) {
 	l := s.lanes[i]
+	s.stall(l)
 	if s.rng.n(2) == 0 {
 		l.ghost = true
 		if s.ghosts = append(s.ghosts, l); len(s.ghosts) > 2 {
@@ -291,6 +316,7 @@ func (s *sim) settle() {
 		s.timeout(i)
 	}
 	s.say("the faults are over")
+	s.produce() // a lane with nothing to do would not notice that its last flush went to a master that is no more
 	for range 400 {
 		if s.found != nil {
 			return

@@ -8,6 +8,8 @@ type rules struct {
 	deltas      bool // heads go as deltas where the stored value is believed known
 	chunksAhead bool // chunks in calls of their own before the heads that name them; else with them
 
+	count counting
+
 	// Guards of engine.md 4.0 taken away.
 	noBase           bool
 	noReadCheck      bool
@@ -22,6 +24,7 @@ type rules struct {
 	oneEpoch         bool // transaction.version=1: the producer's epoch stays from transaction to transaction
 	noFence          bool // unstable offsets: the committed one is taken, nobody is fenced
 	fetchBeforeFence bool // the committed offset is read, then its committer fenced
+	flushUncounted   bool // the flush script does not count keys
 	replayOverMoved  bool // the marker may move under a replay
 
 	// Guards of deltas and chunks taken away.
@@ -40,6 +43,16 @@ type rules struct {
 	headVouches     bool // a head loaded ahead of its marker vouches for its chunks
 }
 
+// counting says with which reads the stored keys are counted.
+type counting uint8
+
+const (
+	countAlways  counting = iota
+	countMissing          // on joining, and where a customer is not there
+	countJoining
+	countNever
+)
+
 // variant is one form of the protocol, whole or with something taken away.
 type variant struct {
 	name  string // letter of engine.md 4.0 where it has one, and what is taken away
@@ -49,9 +62,9 @@ type variant struct {
 // The forms that must hold.
 var (
 	formE = rules{noSeal: true, noLSNOnWrite: true, noLSNOnReplay: true, noChain: true, noReplayDirty: true}
-	formH = rules{noSeal: true, perCall: 1}
-	formC = rules{perCall: 1, deltas: true}
-	formS = rules{perCall: 1, deltas: true, chunksAhead: true}
+	formH = rules{noSeal: true, perCall: 1, count: countMissing}
+	formC = rules{perCall: 1, deltas: true, count: countMissing}
+	formS = rules{perCall: 1, deltas: true, chunksAhead: true, count: countMissing}
 )
 
 var sound = []variant{
@@ -94,12 +107,16 @@ var ablations = []variant{
 	{name: "L: H2, goes on after an unanswered EndTxn", rules: less(formH, func(r *rules) { r.goOn = true })},
 	{name: "F10: replay under the current configuration", rules: less(formH, func(r *rules) { r.currentConfig = true })},
 	{name: "F12: missing marker taken as fresh", rules: less(formH, func(r *rules) { r.lossIsFresh = true })},
+	{name: "F9: keys not counted", rules: less(formH, func(r *rules) { r.count = countNever })},
+	{name: "F9: keys counted on joining only", rules: less(formH, func(r *rules) { r.count = countJoining })},
+	{name: "F9: E, keys counted only where a customer is not there", rules: less(formE, func(r *rules) { r.count = countMissing })},
+	{name: "F9: keys not counted by the flush", rules: less(formH, func(r *rules) { r.flushUncounted = true })},
 	{name: "finding 4: transaction.version=1", rules: less(formH, func(r *rules) { r.oneEpoch = true })},
 	{name: "takeover without fencing", rules: less(formH, func(r *rules) { r.noFence = true })},
 	{name: "takeover with an offset from before the fence", rules: less(formH, func(r *rules) { r.fetchBeforeFence = true })},
 	{name: "E, marker may move under a replay", rules: less(formE, func(r *rules) { r.replayOverMoved = true })},
 	{name: "C, marker may move under a replay", rules: less(formC, func(r *rules) { r.replayOverMoved = true })},
-	{name: "C without LSN guard on write", rules: less(formC, func(r *rules) { r.noLSNOnWrite = true })},
+	{name: "C, whole heads, without LSN guard on write", rules: less(formC, func(r *rules) { r.deltas, r.noLSNOnWrite = false, true })},
 	{name: "C, blind delta", rules: less(formC, func(r *rules) { r.blindDelta = true })},
 	{name: "C, delta without LSN", rules: less(formC, func(r *rules) { r.noDeltaLSN = true })},
 	{name: "C, delta without length", rules: less(formC, func(r *rules) { r.noDeltaLength = true })},

@@ -55,8 +55,8 @@ func TestTags_TheClientSendsThemToThoseSlots(t *testing.T) {
 	c := redis.NewClusterClient(&redis.ClusterOptions{ClusterSlots: func(context.Context) (all []redis.ClusterSlot, err error) {
 		for p := range int32(n) {
 			slot := slotOf(p, n)
-			node := []redis.ClusterNode{{Addr: fmt.Sprintf("127.0.0.1:%d", slot+1)}}
-			all = append(all, redis.ClusterSlot{Start: slot, End: slot, Nodes: node}, redis.ClusterSlot{Start: slot + 1, End: slotOf(p+1, n) - 1, Nodes: []redis.ClusterNode{{Addr: "127.0.0.1:65535"}}})
+			node := []redis.ClusterNode{{Addr: fmt.Sprintf("10.0.0.1:%d", slot+1)}}
+			all = append(all, redis.ClusterSlot{Start: slot, End: slot, Nodes: node}, redis.ClusterSlot{Start: slot + 1, End: slotOf(p+1, n) - 1, Nodes: []redis.ClusterNode{{Addr: "10.0.0.1:65535"}}})
 		}
 		return all, nil
 	}})
@@ -64,7 +64,7 @@ func TestTags_TheClientSendsThemToThoseSlots(t *testing.T) {
 	s := NewRedis(c, 3, n)
 	for p := range int32(n) {
 		node, err := s.nodes.master(t.Context(), s.key(p, "h:x"))
-		if want := fmt.Sprintf("127.0.0.1:%d", slotOf(p, n)+1); err != nil || node.Options().Addr != want {
+		if want := fmt.Sprintf("10.0.0.1:%d", slotOf(p, n)+1); err != nil || node.Options().Addr != want {
 			t.Fatalf("partition %d goes to %v, error %v, want %s", p, node, err, want)
 		}
 	}

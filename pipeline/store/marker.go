@@ -48,8 +48,11 @@ func ParseMarker(s string) (m Marker, err error) {
 	if err != nil {
 		return m, fmt.Errorf("marker %q: config: %w", s, err)
 	}
-	if n, err := hex.Decode(m.Chain[:], []byte(f[4])); err != nil || n != len(m.Chain) || len(f[4]) != 2*len(m.Chain) {
-		return m, fmt.Errorf("marker %q: chain: %d hexadecimal digits, want %d", s, len(f[4]), 2*len(m.Chain))
+	if want := hex.EncodedLen(len(m.Chain)); len(f[4]) != want {
+		return m, fmt.Errorf("marker %q: chain: %d hexadecimal digits, want %d", s, len(f[4]), want)
+	}
+	if _, err := hex.Decode(m.Chain[:], []byte(f[4])); err != nil {
+		return m, fmt.Errorf("marker %q: chain: %w", s, err)
 	}
 	m.Config, m.TopicID = int32(c), f[3]
 	return m, nil

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"fmt"
@@ -15,6 +16,8 @@ type Memory struct {
 	// Between is called before each call of a flush but the first, with the call's index, no lock held; an error ends the flush there,
 	// as a kill or a cut does. Set it before the first use.
 	Between func(partition int32, call int) error
+	// CallKeys is how many keys a call takes, so that small flushes travel in several; 0: as many as with Redis. Set it like Between.
+	CallKeys int
 
 	mu      sync.Mutex
 	parts   map[int32]*memoryPartition
@@ -85,7 +88,7 @@ func (s *Memory) Flush(_ context.Context, f *Flush) (Result, error) {
 	if f.Replace {
 		s.parts[f.Partition] = nil
 	}
-	calls := split(f.Entries, callKeys, callBytes)
+	calls := split(f.Entries, cmp.Or(s.CallKeys, callKeys), callBytes)
 	for i := range calls {
 		if i > 0 && s.Between != nil {
 			s.mu.Unlock()

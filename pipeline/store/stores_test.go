@@ -3,8 +3,10 @@ package store_test
 import (
 	"crypto/sha256"
 	"encoding/base64"
+	"errors"
 	"os"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/alicebob/miniredis/v2"
@@ -31,7 +33,8 @@ func each(t *testing.T, test func(t *testing.T, s store.Store, forget func(key s
 	}
 	t.Run("miniredis", func(t *testing.T) {
 		c := redis.NewClient(&redis.Options{Addr: miniredis.RunT(t).Addr()})
-		t.Cleanup(func() { c.Close() })
+		embedded.Store(c, nil)
+		t.Cleanup(func() { embedded.Delete(c); c.Close() })
 		onRedis(c)(t)
 	})
 	if c := realRedis(t); c != nil {
@@ -86,3 +89,25 @@ func forget(t *testing.T, c redis.UniversalClient, key string) {
 		t.Fatalf("DEL %s: %d, %v", name, n, err)
 	}
 }
+
+// forgetScripts tells every Redis under test SCRIPT FLUSH.
+func forgetScripts(t *testing.T) {
+	t.Helper()
+	embedded.Range(func(c, _ any) bool {
+		err := c.(*redis.Client).ScriptFlush(t.Context()).Err()
+		if err != nil && !errors.Is(err, redis.ErrClosed) {
+			t.Fatal(err)
+		}
+		return true
+	})
+	for _, variable := range []string{"STREAMGAUGE_TEST_REDIS", "STREAMGAUGE_TEST_REDIS_CLUSTER"} {
+		for _, addr := range strings.FieldsFunc(os.Getenv(variable), func(r rune) bool { return r == ',' }) {
+			c := redis.NewClient(&redis.Options{Addr: addr})
+			_ = c.ScriptFlush(t.Context()) // a replica refuses, and follows its master
+			c.Close()
+		}
+	}
+}
+
+// embedded are the clients of embedded Redis that are in use.
+var embedded sync.Map
