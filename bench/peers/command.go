@@ -39,8 +39,9 @@ type Command struct {
 	Events     int64  `help:"How many events a round has." default:"200000"`
 	Cpuprofile string `help:"Let one more round of the monitor write its CPU profile here; it stands in no figure." placeholder:"FILE"`
 
-	Customers int    `kong:"-"` // of the workload; 0: one for each 100 events
-	As        string `hidden:"" help:"What this process is in a bench that another one runs."`
+	Customers int           `kong:"-"` // of the workload; 0: one for each 100 events
+	Period    time.Duration `kong:"-"` // of event time that the workload covers; 0: 90 days
+	As        string        `hidden:"" help:"What this process is in a bench that another one runs."`
 }
 
 // Run implements the verb.

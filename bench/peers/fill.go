@@ -1,6 +1,7 @@
 package peers
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -17,15 +18,16 @@ import (
 
 // The workload: a bank's traffic of which every record becomes an event that is assessed, so that each has one fact and one CloudEvent.
 const (
-	period            = 90 * 24 * time.Hour // event time that it covers
+	period            = 90 * 24 * time.Hour // event time that it covers, unless a bench says otherwise
 	eventsPerCustomer = 100                 // in the period, whatever --events is, unless a bench says otherwise: windows are as full in a short bench as in a long one
 	fewestCustomers   = 200                 // room for the patterns that the generator plants
 )
 
 // traffic is the generator's configuration of a workload that ends at now, ms.
 func (c *Command) traffic(now int64) generator.Config {
-	g := generator.Default(now - (period + time.Hour).Milliseconds())
-	g.Events, g.Period, g.Customers = c.Events, period, c.customers()
+	covers := cmp.Or(c.Period, period)
+	g := generator.Default(now - (covers + time.Hour).Milliseconds())
+	g.Events, g.Period, g.Customers = c.Events, covers, c.customers()
 	g.Disorder = generator.Faults()
 	g.Disorder.Repeats, g.Disorder.Conflicts, g.Disorder.Future, g.Disorder.BeyondRetention, g.Disorder.Poison = 0, 0, 0, 0, 0
 	return g

@@ -5,6 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"time"
+
+	"github.com/streamgauge/streamgauge/operators/rule"
+	"github.com/streamgauge/streamgauge/schemas"
 )
 
 // Memory is bench memory.
@@ -33,6 +37,10 @@ func (c Memory) measure(ctx context.Context) (*Found, error) {
 	few := max(c.Events/2, 1) // enough to have filled every buffer once
 	found.Conditions = append(found.Conditions, fmt.Sprintf("%d and %d events in turn, %d a customer; the heap is what a collection leaves, Redis' memory is its used_memory", few, c.Events, eventsPerCustomer))
 	found.Notes = append(found.Notes, "A figure is the difference of two rounds by the difference of their events: what a process holds for none of them (buffers, clients) is in neither.")
+	covers, err := c.retained()
+	if err != nil {
+		return nil, err
+	}
 	number := 0
 	for i := range c.Rounds {
 		var small, large held
@@ -41,7 +49,7 @@ func (c Memory) measure(ctx context.Context) (*Found, error) {
 			into   *held
 		}{{few, &small}, {c.Events, &large}} {
 			number++
-			h, err := c.round(ctx, number, x.events)
+			h, err := c.round(ctx, number, x.events, covers)
 			if err != nil {
 				return nil, err
 			}
@@ -60,11 +68,31 @@ func (c Memory) measure(ctx context.Context) (*Found, error) {
 	return found, nil
 }
 
+// retained is a period of event time whose events are all still retained at its end: a figure per event must not count the forgotten.
+func (c *Common) retained() (time.Duration, error) {
+	files, err := rules(c.Rules)
+	if err != nil {
+		return 0, err
+	}
+	set, err := rule.Compile(&schemas.Snapshot{Version: 1, Files: files})
+	if err != nil {
+		return 0, fmt.Errorf("rules:\n%w", err)
+	}
+	retention := time.Duration(set.Plan.Retention) * time.Millisecond
+	if covers := retention / 2; covers >= leastPeriod {
+		return min(covers, period), nil
+	}
+	return 0, fmt.Errorf("the rules retain events for %s: a workload of at least %s must fit into half of it; give rules with a longer window", retention, leastPeriod)
+}
+
+// leastPeriod is the shortest in which the generator plants its patterns.
+const leastPeriod = 7 * 24 * time.Hour
+
 // held is what is live when a round's events are all taken in and flushed, less what was before they came; bytes.
 type held struct{ heap, redis int64 }
 
-func (c *Memory) round(ctx context.Context, number int, events int64) (h held, err error) {
-	s, err := Command{Common: c.Common, Events: events}.unhurried()
+func (c *Memory) round(ctx context.Context, number int, events int64, covers time.Duration) (h held, err error) {
+	s, err := Command{Common: c.Common, Events: events, Period: covers}.unhurried()
 	if err != nil {
 		return h, err
 	}

@@ -12,6 +12,8 @@ import (
 
 	"github.com/alicebob/miniredis/v2"
 	"github.com/redis/go-redis/v9"
+
+	"github.com/streamgauge/streamgauge/bench/generator"
 )
 
 // TestTap_CountsWhatWritesToTheByteAndChangesNothing.
@@ -102,6 +104,36 @@ func TestRecovery_AMoveIsSeenAndEveryEventHasItsResult(t *testing.T) {
 		}
 	}
 	t.Error("no process joins")
+}
+
+// TestMemory_EveryEventOfItsWorkloadIsRetained: an event that was forgotten holds no memory and must not be counted.
+func TestMemory_EveryEventOfItsWorkloadIsRetained(t *testing.T) {
+	covers, err := (&Common{}).retained()
+	if retention := 61 * 24 * time.Hour; err != nil || covers != retention/2 { // the longest window and a day's slack
+		t.Fatalf("covers %s, %v", covers, err)
+	}
+	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC).UnixMilli()
+	gen, err := generator.New((&Command{Events: 20_000, Period: covers}).traffic(now))
+	if err != nil {
+		t.Fatal(err)
+	}
+	old, n := 0, 0
+	for e, ok := gen.Next(); ok; e, ok = gen.Next() {
+		n++
+		if e.Time <= now-2*covers.Milliseconds() {
+			old++
+		}
+	}
+	if n != 20_000 || old > 10 { // a handful of dormant customers have an event from half a year before
+		t.Errorf("%d of %d events are older than the retention", old, n)
+	}
+	short := t.TempDir()
+	if err := os.WriteFile(filepath.Join(short, "a.yaml"), []byte("features:\n  - {name: n, expr: \"count('1h')\"}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := (&Common{Rules: short}).retained(); err == nil || !strings.Contains(err.Error(), "25h0m0s") {
+		t.Errorf("a retention of 25 h: %v", err)
+	}
 }
 
 // TestScale_PlotsHoldTheFiguresInTheAxesOrder.
