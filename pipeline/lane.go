@@ -45,6 +45,7 @@ type LaneConfig struct {
 	TopicID    string // of topic events: another id is another log
 	Committer  string // the session's transactional id
 	Monitor    topology.Monitor
+	Memory     int // bytes that the lane's windows may take
 	Configs    *Configurations
 	Halts      *Halts // shared by the lanes of a process
 	Logger     *slog.Logger
@@ -168,6 +169,7 @@ func (l *Lane) turn(ctx context.Context) error {
 		return err
 	}
 	l.startFlushes(ctx, false)
+	l.evict()
 	return l.Halts.verdict(l)
 }
 
@@ -196,6 +198,15 @@ func (l *Lane) sorted() []*partition {
 	}
 	slices.SortFunc(out, func(a, b *partition) int { return int(a.number - b.number) })
 	return out
+}
+
+// evict gives back what the partitions take beyond the lane's memory, each an equal share, as far as the window store holds it.
+func (l *Lane) evict() {
+	for _, p := range l.sorted() {
+		if p.state != nil && p.state.Bytes() > l.Memory/len(l.parts) {
+			p.state.Evict(l.Memory / len(l.parts))
+		}
+	}
 }
 
 func (l *Lane) takeOwnership(ctx context.Context) error {

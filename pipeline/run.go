@@ -99,12 +99,13 @@ func (e *Env) startMonitor(ctx context.Context, group *errgroup.Group, t *topolo
 	broker := &brokerLog{env: e, admin: admin}
 	configs := NewConfigurations(broker, wallClock{}, e.Log)
 	halts := &Halts{First: e.Config.Monitor.EndOnHalt}
-	for i := range min(e.Config.Monitor.Lanes, int(e.Config.Kafka.Partitions)) {
+	lanes := min(e.Config.Monitor.Lanes, int(e.Config.Kafka.Partitions))
+	for i := range lanes {
 		name := fmt.Sprintf("%s-%d-%d", stage.Name, e.Ordinal, i)
 		join := func(ctx context.Context) (Session, error) { return newSession(ctx, e, stage, name) }
 		l := NewLane(LaneConfig{
 			Name: name, Stage: stage.Name, Chain: stage.Chain, Generation: e.Config.Generation, Partitions: e.Config.Kafka.Partitions,
-			TopicID: log, Committer: transactionalID(name), Monitor: e.Config.Monitor, Configs: configs, Halts: halts, Logger: e.Log.With("stage", stage.Name, "lane", name),
+			TopicID: log, Committer: transactionalID(name), Monitor: e.Config.Monitor, Memory: e.Config.Monitor.Memory << 20 / lanes, Configs: configs, Halts: halts, Logger: e.Log.With("stage", stage.Name, "lane", name),
 			Surroundings: Surroundings{Join: join, Log: broker, Past: FactsTopic(broker), Store: windows, Clock: wallClock{}, Go: goroutine},
 		})
 		group.Go(func() error { return l.Run(ctx) })

@@ -85,6 +85,7 @@ type Monitor struct {
 	MaxPoll    int      `yaml:"max_poll"`    // records in one transaction at the most
 	FlushEvery Duration `yaml:"flush_every"` // how long a changed customer waits for the window store: what a restart replays
 	FlushAt    int      `yaml:"flush_at"`    // changed customers that do not wait
+	Memory     int      `yaml:"memory"`      // MiB that the windows of this process may take; what the window store has is left to it beyond that
 	EndOnHalt  bool     `yaml:"end_on_halt"` // end the process with the first partition that halts; false: its others go on, and it is reported every minute
 }
 
@@ -118,7 +119,7 @@ func DefaultConfig() Config {
 		Redis:      Redis{Address: defaultRedis},
 		ClickHouse: House{Database: "streamgauge"},
 		Intake:     Intake{Workers: 2},
-		Monitor:    Monitor{Lanes: 4, MaxPoll: 4000, FlushEvery: Duration(250 * time.Millisecond), FlushAt: 2000},
+		Monitor:    Monitor{Lanes: 4, MaxPoll: 4000, FlushEvery: Duration(250 * time.Millisecond), FlushAt: 2000, Memory: 1024},
 	}
 }
 
@@ -200,6 +201,7 @@ func (c *Config) Check() error {
 	between("monitor.lanes", c.Monitor.Lanes, 1, maxLanes)
 	between("monitor.max_poll", c.Monitor.MaxPoll, 1, maxPollLimit)
 	between("monitor.flush_at", c.Monitor.FlushAt, 1, 1_000_000)
+	between("monitor.memory", c.Monitor.Memory, 16, 1<<24)
 	if c.Monitor.FlushEvery <= 0 || c.Monitor.FlushEvery > Duration(time.Minute) {
 		bad("monitor.flush_every: %s is not between 1ns and 1m", time.Duration(c.Monitor.FlushEvery))
 	}

@@ -158,7 +158,10 @@ func run(seed uint64, plan []act) (wrong []string, steps int) {
 
 func runWorld(seed uint64, plan []act) *world {
 	z := sizeOf(seed)
-	w := &world{rnd: rand.New(rand.NewPCG(seed, 1)), now: start, flushEvery: z.flushEvery, flushAt: z.flushAt, callKeys: z.callKeys}
+	w := &world{rnd: rand.New(rand.NewPCG(seed, 1)), now: start, flushEvery: z.flushEvery, flushAt: z.flushAt, callKeys: z.callKeys, memory: 1 << 30}
+	if seed%3 == 0 {
+		w.memory = 4 << 10 // a few customers: what is clean goes, and is loaded again
+	}
 	w.group, w.redis = newGroup(w), newRedis(w)
 	w.input = &input{w: w, rnd: rand.New(rand.NewPCG(seed, 2)), left: z.events, customers: z.customers}
 	w.control(1)

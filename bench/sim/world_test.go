@@ -29,6 +29,7 @@ type world struct {
 
 	flushEvery time.Duration
 	flushAt    int
+	memory     int // bytes that a lane may take
 	callKeys   int // customers in one call of a flush; 0: as many as Redis gets
 }
 
