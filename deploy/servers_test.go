@@ -145,7 +145,7 @@ func TestThree_OneNodeMayDieAndComesBackWithItsReplicas(t *testing.T) {
 		}
 	}
 	for inSync() == 3 && ctx.Err() == nil { // until the controller has missed its heartbeats
-		time.Sleep(100 * time.Millisecond)
+		<-time.After(100 * time.Millisecond)
 	}
 	if out, err := script(t, nil, "node", "freeze", "kafka-2"); err == nil || !strings.Contains(out, "kafka-2 does not run") {
 		t.Errorf("freezing a dead node: %v, %q", err, out)
@@ -155,7 +155,7 @@ func TestThree_OneNodeMayDieAndComesBackWithItsReplicas(t *testing.T) {
 		if ctx.Err() != nil {
 			t.Fatalf("%d replicas are in sync after %s, want 3", inSync(), patience)
 		}
-		time.Sleep(100 * time.Millisecond)
+		<-time.After(100 * time.Millisecond)
 	}
 	ends, err := admin.ListEndOffsets(ctx, topic)
 	if err != nil {

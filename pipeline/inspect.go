@@ -140,10 +140,10 @@ func (x *inspector) fromLog(ctx context.Context, to int64, stored []byte) error 
 	var it operators.Item
 	err = x.log.Read(ctx, schemas.Events.Name, x.out.Partition, from, to, func(r *kgo.Record) error {
 		it.Reset()
-		if decodeEvent(&it, r) != nil {
-			return nil
+		if bad := decodeEvent(&it, r); bad == nil { // else it changed nobody
+			return x.fold(ctx, state, &it)
 		}
-		return x.fold(ctx, state, &it)
+		return nil
 	})
 	if err != nil {
 		return err

@@ -67,7 +67,7 @@ func (e *Env) trying(ctx context.Context, what string, fn func() error) error {
 
 // passes reports whether every part of an error may be gone at the next try: connections that break, brokers that move what they lead.
 func passes(err error) bool {
-	if many, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // the parts of a join, one by one
+	if many, ok := err.(interface{ Unwrap() []error }); ok { // the parts of a join, one by one
 		parts := many.Unwrap()
 		for _, part := range parts {
 			if !passes(part) {

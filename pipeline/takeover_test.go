@@ -142,9 +142,9 @@ func produceEvent(t *testing.T, env *Env) {
 }
 
 // takeoverBroker is the embedded broker, or the one that the environment names, with one event in one partition.
-func takeoverBroker(t *testing.T, real bool) (*Env, *topology.Stage) {
+func takeoverBroker(t *testing.T, served bool) (*Env, *topology.Stage) {
 	t.Helper()
-	if !real {
+	if !served {
 		env, stage, cl := broker(t, 1, 1)
 		if _, err := kadm.NewClient(cl).CreateTopic(t.Context(), 1, 1, nil, schemas.Facts.Name); err != nil {
 			t.Fatal(err)

@@ -115,8 +115,8 @@ func TestAggregate_ConditionsOnPastAndPresent(t *testing.T) {
 
 // TestAggregate_ScanAndDistinctEndAtTheirBounds: 4,096 events of a scan, 65,536 values.
 func TestAggregate_ScanAndDistinctEndAtTheirBounds(t *testing.T) {
-	any := func(_, _ *Past) bool { return true }
-	scan, values := Feature{Func: Count, Window: hour, Scan: true, With: any}, Feature{Func: Distinct, Window: hour, Field: schemas.FieldCounterparty}
+	every := func(_, _ *Past) bool { return true }
+	scan, values := Feature{Func: Count, Window: hour, Scan: true, With: every}, Feature{Func: Distinct, Window: hour, Field: schemas.FieldCounterparty}
 	c := &customer{watermark: base}
 	v := view{customer: c, tau: base, retention: day}
 	for i := range maxDistinct + 1 {
@@ -140,8 +140,8 @@ func TestAggregate_ScanAndDistinctEndAtTheirBounds(t *testing.T) {
 
 func TestAggregate_SinceKeepsWhatLeftTheHorizon(t *testing.T) {
 	in := func(p *Past) bool { return p.Side == schemas.SideIn }
-	any := func(_, _ *Past) bool { return true }
-	l := newLog(t, plain(hour, Feature{Name: "quiet", Func: Since}, Feature{Name: "in", Func: Since, Where: in}, Feature{Name: "seen", Func: Since, With: any}))
+	every := func(_, _ *Past) bool { return true }
+	l := newLog(t, plain(hour, Feature{Name: "quiet", Func: Since}, Feature{Name: "in", Func: Since, Where: in}, Feature{Name: "seen", Func: Since, With: every}))
 	paid := pay("a", 0, 1)
 	paid.Side = schemas.SideIn
 	w := l.step(paid)

@@ -50,7 +50,7 @@ func sample(t *testing.T) (cfg Config, records []Record, wants []Want) {
 	cfg.Retention, cfg.Once, cfg.Rejections = 4*day, false, true
 	cfg.Features = []Feature{{Name: "n", Func: Count, Window: 4 * day}, {Name: "sum", Func: Sum, Window: hour}}
 	l := newLog(t, cfg)
-	appended := int64(base + 30*day)
+	appended := base + 30*day
 	add := func(e schemas.Event) {
 		e.Origin = schemas.Origin{Topic: "payments", Offset: int64(len(records))}
 		records = append(records, Record{Partition: 2, Offset: int64(len(records)) * 2, Appended: appended, Event: e})

@@ -99,7 +99,7 @@ func TestFlow_AStandstillShowsInEveryRecordThatWasDueDuringIt(t *testing.T) {
 			})
 			if !stood && fetches.NumRecords() > 0 {
 				stood = true
-				time.Sleep(stands) // what is measured is real time
+				<-time.After(stands) // what is measured is real time
 			}
 		}
 	}()

