@@ -151,8 +151,8 @@ func (l *Lane) rebuild(ctx context.Context, p *partition, reason error) (*partit
 		again.place.Offset = -1
 	}
 	l.parts[p.number] = again
-	if again.halted != nil { //nolint:nilerr // the halt is the partition's, not an error of this call
-		return again, nil
+	if again.halted != nil {
+		return again, nil //nolint:nilerr // the halt is the partition's, not an error of this call
 	}
 	err := l.open(ctx, again)
 	if p.waiting.on && again.judging() {
