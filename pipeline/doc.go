@@ -14,7 +14,9 @@
 // has the compiled rules that the log's control records name. judge.go decodes a poll, loads the customers that are not in memory,
 // takes the records through dedupe, enrich, evaluate and assess, and produces facts, CloudEvents and rejections to the same partition,
 // all in one transaction with the offsets. After the commit flush.go writes what changed to the window store, behind the lane's back.
-// fetcherror.go says which errors of reading end a stage.
+// fetcherror.go says which errors of reading end a stage. transact.go is one transaction, pace.go when the next one begins; chain.go what
+// a commit says of itself; takeover.go ends what a dead owner left open; hold.go keeps a partition back that waits or is halted;
+// bootstrap.go builds one from its facts where the log no longer reaches back.
 //
 // The archive (package archive) is a group of its own and carries facts to ClickHouse. Package store holds the windows, devserver the
 // embedded servers.
@@ -65,6 +67,17 @@
 //   - ClickHouse writes its deduplication log before the part: a token alone is not enough after a kill, the block is read back:
 //     TestArchive_RowsMissingUnderAKnownTokenAreRepaired.
 //   - The embedded engine takes over signals; unguarded, a recovered nil dereference hangs: TestGuard_NilDereferenceStaysAPanicBesideTheEngine.
+//   - A lane that stood still finds the window store ahead of what the group told it. That is no truncated log: the group is asked first:
+//     TestSim_SchedulesThatFailedOnce.
+//   - A flush that is broken off leaves customers ahead of the marker, and perhaps beyond a control record that the replay has yet to meet;
+//     their LSN may be older than that, for a duplicate takes a customer to a new configuration too: TestSim_SchedulesThatFailedOnce.
+//   - A lost partition is rebuilt once: while the flush that replaces it waits, the store goes on saying that it is lost:
+//     TestSim_SchedulesThatFailedOnce.
+//   - The client tells of one revoke and of no other until a transaction ends: TestSession_AnIdleLaneSeesEveryRevoke.
+//   - It takes offset 0 for what a group that never committed goes back to: TestSession_AnAbortBeforeTheFirstCommitGoesBackToTheLogsStart.
+//   - After a commit it takes everything polled for committed, whatever the commit said; what was held back comes again by Resume alone:
+//     TestSession_APausedPartitionIsCommittedAsFarAsItWasJudged.
+//   - Of two cases that are ready a select takes either: one seed would be two runs: TestSim_OneSeedIsOneRun.
 //
 // And what no test can hold: a batch limit of the client above the brokers' max.message.bytes fails every batch for ever (connect.go sets
 // it by topic); a mutex held over a request freezes tests in virtual time (configurations.go passes a token instead); a commit without

@@ -46,8 +46,10 @@ func (l *Lane) startFlushes(ctx context.Context, all bool) {
 // unflushed is how many changed customers the store is not known to hold.
 func (p *partition) unflushed() int { return p.state.Dirty() + len(p.flying) }
 
-// full reports whether a partition has changed as much as may wait for the store.
-func (l *Lane) full(p *partition) bool { return p.unflushed() >= fullFactor*l.Monitor.FlushAt }
+// full reports whether a partition has changed as much as may wait for the store, or takes twice its share of memory because of that.
+func (l *Lane) full(p *partition) bool {
+	return p.unflushed() >= fullFactor*l.Monitor.FlushAt || p.unflushed() > 0 && p.state.Bytes() > 2*l.Memory/len(l.parts)
+}
 
 // fullFactor bounds what a store that is away leaves in memory, in flushes of flush_at customers each; they would be written in some
 // seconds.

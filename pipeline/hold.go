@@ -74,9 +74,10 @@ func (l *Lane) probed(ctx context.Context, p *partition, err error) error {
 	if l.parts[p.number] != p || !w.on {
 		return nil
 	}
-	lost := errors.Is(err, store.ErrLost) || errors.Is(err, store.ErrForeign)
+	// That a partition is lost is no news while the flush that replaces it is still to come: another rebuild would only put that off.
+	lost := errors.Is(err, store.ErrLost) && !p.replace || errors.Is(err, store.ErrForeign)
 	switch {
-	case err != nil && !lost:
+	case err != nil && !lost && !errors.Is(err, store.ErrLost):
 		w.pause = min(2*w.pause, lastPause)
 		w.until = l.Clock.Now().Add(w.pause)
 		return nil

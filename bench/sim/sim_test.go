@@ -382,3 +382,25 @@ func TestSim_BuiltFromFactsIsBuiltFromTheLogByteForByte(t *testing.T) {
 		}
 	}
 }
+
+// Schedules that failed once, as they were printed.
+func TestSim_SchedulesThatFailedOnce(t *testing.T) {
+	kind := func(name string) int { return slices.Index(kinds[:], name) }
+	for name, c := range map[string]struct {
+		seed uint64
+		plan []act
+	}{
+		"a lane that stood still finds the store ahead": {2540, []act{{step: 4, kind: kind("freeze"), n: 6}}},
+		"customers ahead of a configuration switch": {113, []act{
+			{step: 47, kind: kind("EndTxn lost"), proc: 1, n: 1}, {step: 110, kind: kind("freeze"), n: 7}, {step: 174, kind: kind("partitions move"), proc: 1, n: 5},
+			{step: 383, kind: kind("configuration switches"), proc: 1, n: 3}, {step: 414, kind: kind("store away"), proc: 1, n: 1}, {step: 534, kind: kind("store split"), proc: 1},
+		}},
+		"a lost partition whose changes are too many": {621, []act{
+			{step: 107, kind: kind("partitions move"), n: 2}, {step: 333, kind: kind("store split"), proc: 1, n: 4}, {step: 715, kind: kind("store forgets a customer, all are killed"), proc: 1, n: 2},
+		}},
+	} {
+		if wrong, _ := run(c.seed, c.plan); len(wrong) > 0 {
+			t.Errorf("%s: %v", name, wrong[:min(len(wrong), 4)])
+		}
+	}
+}
