@@ -189,7 +189,8 @@ func TestBench_EveryFigureComesFromARun(t *testing.T) {
 				t.Fatal(err)
 			}
 			for _, f := range c.figures {
-				if x := found.figure(f); x == nil || len(x.Values) != 1 || x.Values[0] <= 0 {
+				// Memory is the difference of two heaps: of so few events it may come out below nothing, but never as the 0 of no run.
+				if x := found.figure(f); x == nil || len(x.Values) != 1 || x.Values[0] == 0 || x.Values[0] < 0 && name != "memory" {
 					t.Errorf("%s: %+v", f, x)
 				}
 			}
