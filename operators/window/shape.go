@@ -116,13 +116,13 @@ const (
 // Value is what one aggregate came to; Why says why there is none.
 type Value = schemas.Measured
 
-// Reasons of absent values, as they stand in facts.
+// Reasons of absent values.
 const (
-	WhyHorizon = "horizon"          // the window begins before what is visible
-	WhyWarming = "warming"          // the window begins before what an earlier configuration retained
-	WhyCap     = "cap"              // more values or events than are counted exactly
-	WhyNone    = "no events"        // of nothing
-	WhySince   = "no earlier event" // since of none
+	WhyHorizon = schemas.WhyHorizon
+	WhyWarming = schemas.WhyWarming
+	WhyCap     = schemas.WhyCap
+	WhyNone    = schemas.WhyNone
+	WhySince   = schemas.WhySince
 )
 
 // program is what Measure needs of a Shape, worked out once.
