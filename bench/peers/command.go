@@ -33,6 +33,14 @@ type Common struct {
 	Commit     string   `help:"The commit to name in the report; without it the one that the binary was built from, if it knows." placeholder:"HASH"`
 }
 
+// load is how much of n a round gets: a tenth, if it is to be quick.
+func (c *Common) load(n int64) int64 {
+	if c.Quick {
+		return max(n/10, 1)
+	}
+	return n
+}
+
 // Command is bench monitor.
 type Command struct {
 	Common
@@ -73,9 +81,7 @@ func (c Command) Measure(ctx context.Context) (*Report, error) {
 
 // series prepares rounds of this command.
 func (c Command) series() (*series, error) {
-	if c.Quick {
-		c.Events = max(c.Events/10, 1)
-	}
+	c.Events = c.load(c.Events)
 	files, err := rules(c.Rules)
 	if err != nil {
 		return nil, err

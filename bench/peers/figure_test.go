@@ -5,8 +5,6 @@ import (
 	"encoding/json"
 	"math"
 	"math/rand/v2"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -32,19 +30,7 @@ func TestFound_SaysEachFigureItsGoalAndWhetherItIsMet(t *testing.T) {
 	if err := aFound().WriteText(&text); err != nil {
 		t.Fatal(err)
 	}
-	path := filepath.Join("testdata", "found.golden")
-	if *update {
-		if err := os.WriteFile(path, text.Bytes(), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !bytes.Equal(text.Bytes(), want) {
-		t.Errorf("the report is\n%s\nwant, -update writes it anew,\n%s", &text, want)
-	}
+	golden(t, "found.golden", text.Bytes())
 	for _, line := range []struct{ name, verdict string }{{"met with room", "met"}, {"missed by its median", "not met"}, {"met at the edge", "met"}, {"without a goal", ""}} {
 		if got := aFound().figure(line.name).verdict(); got != line.verdict {
 			t.Errorf("%s: %q, want %q", line.name, got, line.verdict)

@@ -30,9 +30,7 @@ func (c Memory) measure(ctx context.Context) (*Found, error) {
 	if err := errors.Join(within("events", c.Events, 4, maxEvents), c.check()); err != nil {
 		return nil, err
 	}
-	if c.Quick {
-		c.Events = max(c.Events/10, 1)
-	}
+	c.Events = c.load(c.Events)
 	found := c.found("memory", c.ground().String())
 	few := max(c.Events/2, 1) // enough to have filled every buffer once
 	found.Conditions = append(found.Conditions, fmt.Sprintf("%d and %d events in turn, %d a customer; the heap is what a collection leaves, Redis' memory is its used_memory", few, c.Events, eventsPerCustomer))

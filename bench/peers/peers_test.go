@@ -324,9 +324,15 @@ func TestReport_SaysWhatAPersonNeeds(t *testing.T) {
 	if err := aReport().WriteText(&text); err != nil {
 		t.Fatal(err)
 	}
-	path := filepath.Join("testdata", "report.golden")
+	golden(t, "report.golden", text.Bytes())
+}
+
+// golden holds a report against the file of that name.
+func golden(t *testing.T, name string, text []byte) {
+	t.Helper()
+	path := filepath.Join("testdata", name)
 	if *update {
-		if err := os.WriteFile(path, text.Bytes(), 0o644); err != nil {
+		if err := os.WriteFile(path, text, 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -334,8 +340,8 @@ func TestReport_SaysWhatAPersonNeeds(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !bytes.Equal(text.Bytes(), want) {
-		t.Errorf("the report is\n%s\nwant, -update writes it anew,\n%s", &text, want)
+	if !bytes.Equal(text, want) {
+		t.Errorf("the report is\n%s\nwant, -update writes it anew,\n%s", text, want)
 	}
 }
 

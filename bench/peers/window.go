@@ -30,9 +30,7 @@ func (c Window) measure(ctx context.Context) (*Found, error) {
 	if err := errors.Join(within("events", c.Events, 1, maxEvents), c.check()); err != nil {
 		return nil, err
 	}
-	if c.Quick {
-		c.Events = max(c.Events/10, 1)
-	}
+	c.Events = c.load(c.Events)
 	found := c.found("redis", c.ground().String())
 	found.Conditions = append(found.Conditions, fmt.Sprintf("%d events a round; a proxy before Redis counts the requests of flushes, names, values and protocol", c.Events))
 	found.Notes = append(found.Notes, fmt.Sprintf("The bytes' goal is for %d events per customer and flush or more: see how many there were. An event's wire size is its record's key and value.", crowded),
