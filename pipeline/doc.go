@@ -2,8 +2,9 @@
 //
 // # The life of one record, file by file
 //
-// run.go starts the stages of a topology in this process: connect.go reaches the servers and makes every client, topics.go creates or
-// checks the topics, apply.go publishes the first configuration where there is none.
+// run.go starts the stages of a topology in this process: connect.go reaches the servers and makes every client; prepare.go, which waits
+// for brokers that restart meanwhile, has topics.go create or check the topics and apply.go publish the first configuration where there
+// is none.
 //
 // A producer's record is polled by an intakeWorker (intake.go), goes through decode, validate and link, and becomes an Event on topic
 // events, or a Rejection; only when that is acknowledged is its offset committed. So intake may deliver twice, never lose.
@@ -12,11 +13,13 @@
 // group member and transactional producer in one; brokerlog.go reads past the group). When the
 // group gives it a partition, recover.go rebuilds the windows from the window store's marker and the log behind it; configurations.go
 // has the compiled rules that the log's control records name. judge.go decodes a poll, loads the customers that are not in memory,
-// takes the records through dedupe, enrich, evaluate and assess, and produces facts, CloudEvents and rejections to the same partition,
-// all in one transaction with the offsets. After the commit flush.go writes what changed to the window store, behind the lane's back.
+// chunks.go the sealed chunks that their windows need, and takes the records through dedupe, enrich, evaluate and assess; emit.go
+// produces facts, CloudEvents and rejections to the same partition, all in one transaction with the offsets. After the commit flush.go writes what changed to the window store, behind the lane's back.
 // fetcherror.go says which errors of reading end a stage. transact.go is one transaction, pace.go when the next one begins; chain.go what
 // a commit says of itself; takeover.go ends what a dead owner left open; hold.go keeps a partition back that waits or is halted;
 // bootstrap.go builds one from its facts where the log no longer reaches back.
+//
+// inspect.go shows one customer as the window store holds it and folds the log anew to compare (inspecttext.go).
 //
 // The archive (package archive) is a group of its own and carries facts to ClickHouse. Package store holds the windows, devserver the
 // embedded servers.
